@@ -1,0 +1,31 @@
+# `make demo` distils the embedded data set, scores it and writes a report; `make test` passes the tests.
+# Each makes the environment it needs in .venv when it is not there yet.
+
+PYTHON ?= python3
+OUT ?= runs/first
+BIN := .venv/bin
+
+.PHONY: demo test lint
+
+demo: .venv/ready-demo
+	$(BIN)/limbeck distill avdd --data digits --per-class 1 --out $(OUT)
+	$(BIN)/limbeck evaluate $(OUT) --whole
+	$(BIN)/limbeck report $(OUT)
+
+test: .venv/ready-dev
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist worksteal
+
+lint: .venv/ready-dev
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+.venv/ready-demo: pyproject.toml constraints.txt
+	test -x $(BIN)/pip || $(PYTHON) -m venv .venv
+	$(BIN)/pip install -q -c constraints.txt -e '.[digits]'
+	touch $@
+
+.venv/ready-dev: pyproject.toml constraints.txt
+	test -x $(BIN)/pip || $(PYTHON) -m venv .venv
+	$(BIN)/pip install -q -c constraints.txt -e '.[dev]'
+	touch $@

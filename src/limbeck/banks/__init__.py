@@ -1,0 +1,1 @@
+"""Through which encoder a step looks."""

@@ -1,0 +1,34 @@
+"""The command line: verbs only, no logic. Nothing heavy is imported before a verb runs."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from limbeck.errors import LimbeckError
+
+__all__ = ["main"]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Returns:
+        0 done, 2 the user's input, 1 anything else, 130 interrupted.
+    """
+    from limbeck.cli.parser import parse
+    from limbeck.cli.verbs import VERBS
+
+    try:
+        verb, options = parse(list(sys.argv[1:] if arguments is None else arguments))
+        VERBS[verb](options)
+    except LimbeckError as error:
+        print(f"limbeck: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("limbeck: interrupted. A run goes on with the same command and --resume.", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # the reader of our output has gone, as in `limbeck methods | head`
+        sys.stderr.close()
+        return 1
+    return 0

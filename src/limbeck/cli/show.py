@@ -1,0 +1,143 @@
+"""How results look in a terminal. With ``as_json`` standard output holds JSON and nothing else."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from limbeck.synthetic import SyntheticSet
+
+__all__ = ["cards", "cost", "done", "scores", "summary"]
+
+
+def done(synthetic: SyntheticSet, folder: Path) -> None:
+    """What a run came to, and what to do with it."""
+    items = len(synthetic) * synthetic.factor**2
+    print(f"{folder}: {len(synthetic)} items ({size(synthetic.bytes)}), decoding to {items}")
+    print(f"  score:  limbeck evaluate {folder} --whole")
+    print(f"  look:   limbeck report {folder}")
+    print(f'  use:    limbeck.load("{folder}").torch()')
+
+
+def scores(result: Mapping[str, Any], as_json: bool) -> None:
+    """Mean, std, interval and n of each metric, the whole training split beside it."""
+    if as_json:
+        _print_json(result)
+        return
+    whole = result.get("whole")
+    title = f"{result['protocol']} v{result['version']}, {result['selection']}, {result['split']} split"
+    columns = ["metric", "score", "95 % interval", "n", *(["whole data"] if whole else []), "chance"]
+    rows = []
+    for metric, mean in result["mean"].items():
+        interval = (result.get("interval") or {}).get(metric)
+        row = [
+            metric,
+            _spread(result, metric),
+            f"{interval[0]:.1f} to {interval[1]:.1f}" if interval else "-",
+            str(result["n"]),
+            *([_spread(whole, metric)] if whole else []),
+            f"{result['chance']:.1f}",
+        ]
+        del mean
+        rows.append(row)
+    _print_table(title, columns, rows)
+
+
+def cards(items: Sequence[Mapping[str, Any]], columns: Sequence[str], as_json: bool) -> None:
+    """A list of things that have names."""
+    if as_json:
+        _print_json(items)
+        return
+    _print_table(None, columns, [[str(item.get(c, "")) for c in columns] for item in items])
+
+
+def summary(about: Mapping[str, Any], as_json: bool) -> None:
+    """Nested facts, one a line."""
+    if as_json:
+        _print_json(about)
+        return
+    for line in _lines(about):
+        print(line)
+
+
+def cost(about: Mapping[str, Any], as_json: bool) -> None:
+    """What a run will take."""
+    if as_json:
+        _print_json(about)
+        return
+    if not about["steps"]:
+        print(f"{about['method']} takes no steps; its set is {size(about['set_bytes'])}")
+        return
+    print(f"{about['method']} on {about['data']}: {about['steps']} steps on {about['numerics']['device']}")
+    print(f"  first run         {about['seconds_per_step']:.3f} s a step, {duration(about['seconds'])} in all")
+    print(f"  statistics cached {about['seconds_per_step_cached']:.3f} s a step, {duration(about['seconds_cached'])}")
+    print(f"  memory            {size(about['memory_bytes'])}")
+    print(f"  cache on disk     {size(about['cache_bytes'])}")
+    print(f"  the set           {size(about['set_bytes'])}")
+
+
+def size(count: float) -> str:
+    """Bytes for people."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} TB"
+
+
+def duration(seconds: float) -> str:
+    """Seconds for people."""
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
+def _spread(result: Mapping[str, Any], metric: str) -> str:
+    deviation = (result.get("std") or {}).get(metric)
+    mean = f"{result['mean'][metric]:.1f}"
+    return mean if deviation is None else f"{mean} ± {deviation:.1f}"
+
+
+def _lines(value: Any, indent: str = "", name: str = "") -> list[str]:
+    label = f"{indent}{name}: " if name else indent
+    if isinstance(value, Mapping):
+        inner = [line for k, v in value.items() for line in _lines(v, indent + ("  " if name else ""), str(k))]
+        return [f"{indent}{name}:", *inner] if name else inner
+    if isinstance(value, (list, tuple)) and any(isinstance(v, (Mapping, list)) for v in value):
+        rows = [
+            "  " + ", ".join(f"{k} {v}" for k, v in r.items()) if isinstance(r, Mapping) else f"  {r}" for r in value
+        ]
+        return [f"{indent}{name}:", *(indent + row for row in rows)]
+    if isinstance(value, (list, tuple)):
+        return [label + ", ".join(map(str, value))]
+    return [f"{label}{value}"]
+
+
+def _print_json(value: Any) -> None:
+    json.dump(value, sys.stdout, indent=2, ensure_ascii=False, allow_nan=False)
+    print()
+
+
+def _print_table(title: str | None, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    from rich.console import Console
+
+    Console(soft_wrap=False).print(_table(title, columns, rows))
+
+
+def _table(title: str | None, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left")
+    for column in columns:
+        table.add_column(column)
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
+    return table

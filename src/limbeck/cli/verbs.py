@@ -1,0 +1,146 @@
+"""What each verb does: read the options, call the library, show the result."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from limbeck.cli import show
+from limbeck.cli.parser import given, seeds
+from limbeck.errors import ConfigError
+
+if TYPE_CHECKING:
+    from jsonargparse import Namespace
+
+__all__ = ["VERBS"]
+
+
+def _distill(options: Namespace) -> None:
+    from limbeck.engine.run import distill
+    from limbeck.engine.settings import RunSettings
+
+    name, chosen, method = _method(options)
+    if not chosen.out:
+        raise ConfigError("no --out", hint="Say which folder the run is to fill.")
+    synthetic = distill(
+        name,
+        chosen.data,
+        out=chosen.out,
+        resume=chosen.resume,
+        progress=True,
+        method_settings=method,
+        **given(chosen, RunSettings),
+    )
+    show.done(synthetic, Path(chosen.out))
+
+
+def _estimate(options: Namespace) -> None:
+    from limbeck.engine.estimate import estimate
+    from limbeck.engine.run import plan
+    from limbeck.engine.settings import RunSettings
+
+    name, chosen, method = _method(options)
+    if not chosen.data:
+        raise ConfigError("no --data", hint="Name a data set or a store's folder.")
+    planned = plan(name, chosen.data, settings=given(chosen, RunSettings), method_settings=method)
+    show.cost(estimate(planned), chosen.json)
+
+
+def _evaluate(options: Namespace) -> None:
+    from limbeck.evaluation.run import evaluate
+
+    result = evaluate(
+        options.target,
+        protocol=options.protocol,
+        students=tuple(options.students.split(",")),
+        seeds=seeds(options.seeds),
+        data=options.data,
+        whole=options.whole,
+        whole_seeds=seeds(options.whole_seeds),
+        channels=options.channels,
+        device=options.device,
+        kernels=options.kernels,
+        precision=options.precision,
+        threads=options.threads,
+        split=options.split,
+        progress=True,
+    )
+    show.scores(result, options.json)
+
+
+def _prepare(options: Namespace) -> None:
+    from limbeck.data import PrepareSettings, prepare
+
+    settings = PrepareSettings(**given(options, PrepareSettings))
+    store = prepare(
+        options.reader, options.root, options.out,
+        settings=settings, on_error=options.on_error, workers=options.workers, progress=True,
+    )  # fmt: skip
+    show.summary(store.summary(), options.json)
+
+
+def _report(options: Namespace) -> None:
+    from limbeck.report import write_report
+
+    print(write_report(Path(options.run), Path(options.out) if options.out else None))
+
+
+def _export(options: Namespace) -> None:
+    from limbeck.export import export
+
+    print(export(Path(options.run), Path(options.out), to=options.to, overwrite=options.overwrite))
+
+
+def _inspect(options: Namespace) -> None:
+    from limbeck.inspection import inspect
+
+    show.summary(inspect(Path(options.target)), options.json)
+
+
+def _methods(options: Namespace) -> None:
+    from limbeck.methods import methods
+
+    show.cards([m.card() for m in methods().values()], ("name", "kind", "title", "paper"), options.json)
+
+
+def _datasets(options: Namespace) -> None:
+    from limbeck.data.catalogue import datasets
+
+    show.cards(datasets(), ("name", "how", "description"), options.json)
+
+
+def _protocols(options: Namespace) -> None:
+    from limbeck.evaluation.protocols import PROTOCOLS
+
+    show.cards([p.card() for p in PROTOCOLS.values()], ("name", "version", "description"), options.json)
+
+
+def _doctor(options: Namespace) -> None:
+    from limbeck.doctor import diagnose
+
+    show.summary(diagnose(), options.json)
+
+
+def _method(options: Namespace) -> tuple[str, Any, dict[str, Any]]:
+    """Method name, its options, and the method settings among them."""
+    name = options.method_name
+    chosen = options[name]
+    settings = chosen.get("method")
+    typed = {} if settings is None else {k: v for k, v in settings.as_dict().items() if v is not None}
+    return name, chosen, typed
+
+
+VERBS: dict[str, Callable[[Any], None]] = {
+    "distill": _distill,
+    "evaluate": _evaluate,
+    "prepare": _prepare,
+    "report": _report,
+    "export": _export,
+    "inspect": _inspect,
+    "estimate": _estimate,
+    "methods": _methods,
+    "datasets": _datasets,
+    "protocols": _protocols,
+    "doctor": _doctor,
+}

@@ -1,0 +1,73 @@
+"""Strict settings: built from plain mappings, with an error that names the nearest known key, and a hash."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import types
+from collections.abc import Mapping
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from limbeck.errors import ConfigError, nearest
+from limbeck.files import canonical
+
+__all__ = ["build", "settings_hash"]
+
+Settings = TypeVar("Settings")
+
+
+def build(cls: type[Settings], values: Mapping[str, Any], *, where: str = "") -> Settings:
+    """A settings dataclass from a mapping.
+
+    Args:
+        cls: the dataclass.
+        values: by field name; fields left out keep their defaults.
+        where: prefix for messages, such as ``method.``.
+
+    Raises:
+        ConfigError: on an unknown key, naming the nearest known one, or a value of the wrong type.
+    """
+    fields = {f.name for f in dataclasses.fields(cls) if f.init}  # type: ignore[arg-type]
+    hints = get_type_hints(cls)
+    for name, value in values.items():
+        if name not in fields:
+            hint = nearest(name, fields) if fields else f"{cls.__name__} has no settings."
+            raise ConfigError(f"unknown setting {where}{name}", hint=hint)
+        if not _fits(value, hints[name]):
+            raise ConfigError(f"{where}{name} is {value!r}", hint=f"It takes {_describe(hints[name])}.", where=None)
+    return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+
+
+def settings_hash(*parts: Any) -> str:
+    """Sixteen hexadecimal digits that stand for JSON-ready settings."""
+    return hashlib.sha256(canonical(parts).encode()).hexdigest()[:16]
+
+
+def _fits(value: Any, kind: Any) -> bool:
+    origin, arguments = get_origin(kind), get_args(kind)
+    if kind is Any:
+        return True
+    if origin is Literal:
+        return value in arguments
+    if origin in (Union, types.UnionType):
+        return any(_fits(value, a) for a in arguments)
+    if origin is tuple:
+        return isinstance(value, (list, tuple)) and all(_fits(v, arguments[0]) for v in value)
+    if kind is float:
+        return isinstance(value, (int, float)) and not isinstance(value, bool)
+    if kind is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    return isinstance(value, kind)
+
+
+def _describe(kind: Any) -> str:
+    origin, arguments = get_origin(kind), get_args(kind)
+    if origin is Literal:
+        return "one of " + ", ".join(map(repr, arguments))
+    if origin in (Union, types.UnionType):
+        return " or ".join(_describe(a) for a in arguments)
+    if origin is tuple:
+        return f"a list of {_describe(arguments[0])}"
+    return {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}.get(
+        kind, "nothing" if kind is type(None) else getattr(kind, "__name__", str(kind))
+    )

@@ -1,0 +1,142 @@
+"""One row to the bytes of one item: what each worker of a preparation does."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from limbeck.data.idx import read_idx
+from limbeck.data.media import Clip
+from limbeck.data.pictures import read_depth, read_feature, read_image, resize
+from limbeck.data.rows import Media, Row
+from limbeck.data.settings import PrepareSettings
+from limbeck.errors import DataError, LimbeckError
+from limbeck.modalities import Modality
+
+__all__ = ["SILENCE", "Failure", "Plan", "decode", "decode_safely", "window_of"]
+
+SILENCE = 1e-4
+"""Sound whose peak stays below this (-80 dB of full scale, three steps of 16 bits) is silent."""
+
+Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a worker needs to know besides the row. ``modalities``: those that are decoded from files."""
+
+    settings: PrepareSettings
+    modalities: Mapping[str, Modality]
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A row that gave no item: why, and the file it lies with."""
+
+    reason: str
+    file: str | None
+
+
+def decode_safely(row: Row, plan: Plan) -> dict[str, Array] | Failure:
+    """:func:`decode`, with anything that goes wrong as a value."""
+    try:
+        return decode(row, plan)
+    except LimbeckError as error:
+        return Failure(error.what if error.hint is None else f"{error.what}. {error.hint}", _file_of(error, row))
+    except Exception as error:  # a decoder's own bug: one file must not end the work of hours
+        return Failure(f"{type(error).__name__}: {error}", _file_of(None, row))
+
+
+def _file_of(error: LimbeckError | None, row: Row) -> str | None:
+    if error is not None and error.where is not None:
+        return str(error.where)
+    return next((str(m.path) for m in row.media.values()), None)
+
+
+def decode(row: Row, plan: Plan) -> dict[str, Array]:
+    """Modality -> array of its shape and stored type. Raises DataError that names the file."""
+    arrays: dict[str, Array] = {}
+    with ExitStack() as stack:
+        clips: dict[Path, Clip] = {}
+
+        def clip(media: Media) -> Clip:
+            if media.path not in clips:
+                clips[media.path] = stack.enter_context(Clip(media.path))
+            return clips[media.path]
+
+        for name, modality in plan.modalities.items():
+            media = row.media[name]
+            if modality.kind == "audio":
+                arrays[name] = _sound(clip(media), row, plan.settings)
+            elif media.kind == "video":
+                arrays[name] = _frame(clip(media), row, plan.settings)
+            else:
+                arrays[name] = _still(media, modality, plan.settings)
+    return arrays
+
+
+def _still(media: Media, modality: Modality, settings: PrepareSettings) -> Array:
+    size, channels = settings.image_size, settings.channels
+    if media.kind == "idx":
+        return resize(read_idx(media.path)[media.index], size, channels, antialias=settings.antialias)
+    if modality.kind == "image":
+        return read_image(media.path, size, channels, antialias=settings.antialias)
+    if modality.kind == "depth":
+        return read_depth(media.path, size, unit=settings.depth_unit, rotated=settings.depth_rotated)
+    return read_feature(media.path, modality.shape[0])
+
+
+def window_of(row: Row, duration: float, length: float) -> tuple[float, float]:
+    """(start, end) in seconds of the row's window in a clip of ``duration`` seconds.
+
+    Centred on the row's event, or on the clip; moved into the clip where it would stick out; it ends after a clip
+    that is shorter. Raises DataError if the event lies beyond the clip.
+    """
+    if row.start is not None and row.start >= duration:
+        raise DataError(f"starts at {row.start} s, but the clip is {duration:.2f} s long")
+    if row.start is not None and row.end is not None:
+        centre = (row.start + row.end) / 2
+    elif row.start is not None:
+        centre = row.start + length / 2
+    elif row.end is not None:
+        centre = row.end - length / 2
+    else:
+        centre = duration / 2
+    start = max(0.0, min(centre - length / 2, duration - length))
+    return start, start + length
+
+
+def _frame(clip: Clip, row: Row, settings: PrepareSettings) -> Array:
+    """The frame in the middle of the part of the window that the clip covers (spec/audio_visual.md 9)."""
+    duration = clip.duration
+    start, end = window_of(row, duration, settings.window)
+    pixels = clip.frame((start + min(end, duration)) / 2)
+    return resize(pixels, settings.image_size, settings.channels, antialias=settings.antialias)
+
+
+def _sound(clip: Clip, row: Row, settings: PrepareSettings) -> Array:
+    import torch
+
+    from limbeck.modalities.melspec import log_mel
+
+    length = settings.samples / settings.sample_rate
+    start, end = window_of(row, clip.duration, length)
+    wave = clip.waveform(start, end, settings.sample_rate)
+    peak = float(np.abs(wave).max())
+    if peak < SILENCE and not settings.allow_silent:
+        hint = "Set allow_silent to keep such items."
+        raise DataError(f"is silent from {start:.2f} s to {end:.2f} s", where=clip.path, hint=hint)
+    spectrogram = log_mel(
+        torch.from_numpy(wave)[None],
+        sample_rate=settings.sample_rate,
+        n_fft=settings.n_fft,
+        hop=settings.effective_hop,
+        n_mels=settings.n_mels,
+    )
+    result: Array = spectrogram.half().numpy()
+    return result

@@ -1,0 +1,287 @@
+"""Clips: the frame shown at a moment, and the sound of a window, from any container PyAV reads.
+
+Both streams are timed from the start of the container, so picture and sound of one moment belong together.
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+
+from limbeck.data.pictures import MAX_PIXELS
+from limbeck.errors import DataError
+
+__all__ = ["Clip", "read_frame", "read_waveform"]
+
+# Playlists and other formats that make the decoder open further files or addresses are not in this list.
+CONTAINERS = (
+    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpeg,mpegts,mpegvideo,flv,asf,"
+    "wav,w64,aiff,flac,ogg,mp3,aac,amr,au,h264,hevc,ivf"
+)
+RATES = (1_000, 768_000)
+"""Sampling rates that are believed, in hertz."""
+MAX_CHANNELS = 64
+MARGIN = 0.05
+"""Seconds of real sound around a window that the resampler sees, so that its borders are not borders to it."""
+MISSING = 0.1
+"""Seconds by which a stream may end before it says it does."""
+
+Array = np.ndarray[Any, Any]
+
+
+class Clip:
+    """An open media file. Use as a context manager; every error is a DataError that names the file."""
+
+    def __init__(self, path: str | Path) -> None:
+        import av
+
+        self.path = Path(path)
+        if not self.path.is_file():
+            raise DataError("no such file", where=path)
+        if self.path.stat().st_size == 0:
+            raise DataError("is empty (0 bytes)", where=path)
+        if self.path.suffix.lower() == ".wav":
+            _check_wav(self.path)
+        with self._reading("cannot be opened"):
+            self._container = av.open(str(self.path.absolute()), options={"format_whitelist": CONTAINERS})
+        streams = self._container.streams
+        # a cover picture inside a sound file is no video
+        self._video = next((s for s in streams.video if not _is_cover(s)), None)
+        self._audio = next(iter(streams.audio), None)
+        for stream in (self._video, self._audio):
+            if stream is not None:
+                stream.codec_context.thread_count = 1  # the pool has one process a core already
+        self._origin = (self._container.start_time or 0) / av.time_base
+
+    @contextmanager
+    def _reading(self, what: str) -> Iterator[None]:
+        import av
+
+        try:
+            yield
+        except (av.error.FFmpegError, OSError, EOFError, ValueError, MemoryError) as error:
+            reason = getattr(error, "strerror", None) or str(error)
+            raise DataError(f"{what}: {reason}", where=self.path, hint="Is the file damaged or truncated?") from error
+
+    @property
+    def duration(self) -> float:
+        """Seconds from the first to the last moment of any stream."""
+        import av
+
+        if self._container.duration is not None:
+            return float(self._container.duration / av.time_base)
+        end = 0.0
+        with self._reading("cannot be read"):
+            for packet in self._container.demux():
+                if packet.pts is not None:
+                    end = max(end, float((packet.pts + (packet.duration or 0)) * packet.time_base) - self._origin)
+        return end
+
+    def frame(self, at: float | None = None) -> Array:
+        """(H, W, 3) uint8 RGB: the frame on screen ``at`` seconds after the start; None: in the middle of the clip."""
+        stream = self._video
+        if stream is None:
+            raise DataError("has no picture", where=self.path)
+        if not 0 < stream.codec_context.width * stream.codec_context.height <= MAX_PIXELS:
+            size = f"{stream.codec_context.width} x {stream.codec_context.height}"
+            raise DataError(f"frames of {size} are not read", where=self.path)
+        moment = self.duration / 2 if at is None else at
+        best = self._last_until(stream, moment, from_start=False)
+        if best is None:  # the index of some files leads past the moment
+            best = self._last_until(stream, moment, from_start=True)
+        if best is None:
+            raise DataError(f"has no frame at {moment:.3f} s", where=self.path)
+        with self._reading("a frame cannot be converted"):
+            # left alone, the conversion starts a thread a core for every frame: 16 times as slow
+            picture: Array = best.reformat(format="rgb24", threads=1).to_ndarray()
+        # telephones film sideways and say so
+        return np.ascontiguousarray(np.rot90(picture, round(getattr(best, "rotation", 0) / 90) % 4))
+
+    def _last_until(self, stream: Any, moment: float, *, from_start: bool) -> Any:
+        """The last frame whose time is not after ``moment``; None if the first one found is."""
+        step = float(1 / stream.average_rate) if stream.average_rate else 0.04
+        late = moment + step / 100  # times are rounded to the container's ticks
+        best, last = None, 0.0
+        with self._reading("the picture cannot be decoded"):
+            self._seek(stream, 0.0 if from_start else moment)
+            for frame in self._container.decode(stream):
+                if frame.time is None:
+                    continue
+                time = frame.time - self._origin
+                if time > late and (best is not None or not from_start):
+                    return best
+                if best is None or time >= last:
+                    best, last = frame, time
+                if time > late:  # the first frame of all comes late: it is what a player shows
+                    return best
+        if best is not None and moment - last > 1.5 * step + MISSING:
+            ends = f"the picture ends at {last + step:.2f} s, {moment:.2f} s is needed"
+            raise DataError(f"{ends}: truncated?", where=self.path)
+        return best
+
+    def _seek(self, stream: Any, moment: float) -> None:
+        self._container.seek(
+            int((moment + self._origin) / stream.time_base) if moment > 0 else (stream.start_time or 0), stream=stream
+        )
+
+    def waveform(self, start: float, end: float, rate: int) -> Array:
+        """(round((end - start) * rate),) float32: the window, mean over channels, resampled; zeros beyond the clip.
+
+        Args:
+            start, end: seconds from the start of the clip.
+            rate: hertz of the result.
+
+        Raises DataError where there is no sound, it is damaged, cut short, not finite, or its rate is not believable.
+        """
+        stream = self._audio
+        if stream is None:
+            raise DataError("has no sound", where=self.path)
+        if not RATES[0] <= (stream.rate or 0) <= RATES[1]:
+            raise DataError(f"claims a sampling rate of {stream.rate} Hz", where=self.path)
+        if not 1 <= stream.channels <= MAX_CHANNELS:
+            raise DataError(f"claims {stream.channels} channels", where=self.path)
+        first = max(0, math.floor((start - MARGIN) * stream.rate))
+        last = math.ceil((end + MARGIN) * stream.rate)
+        source = self._samples(stream, first, last)
+        resampled = source if stream.rate == rate else self._resampled(source, stream.rate, rate)
+        offset = round((start - first / stream.rate) * rate)
+        result = np.zeros(round((end - start) * rate), np.float32)
+        part = resampled[max(0, offset) : max(0, offset + len(result))]
+        begin = max(0, -offset)
+        result[begin : begin + len(part)] = part[: len(result) - begin]
+        return result
+
+    def _samples(self, stream: Any, first: int, last: int) -> Array:
+        """(last - first,) float32 mono at the file's rate; zeros where the stream has not begun or is over."""
+        result = np.zeros(last - first, np.float32)
+        position: int | None = None
+        for from_start in (False, True):
+            position = None
+            with self._reading("the sound cannot be decoded"):
+                self._seek(stream, 0.0 if from_start else max(0.0, first / stream.rate - 0.25))
+                for frame in self._container.decode(stream):
+                    if frame.sample_rate != stream.rate:
+                        raise ValueError(f"its rate changes from {stream.rate} to {frame.sample_rate} Hz")
+                    if position is None:
+                        # only the first time counts: later ones are rounded to ticks, which would tear holes
+                        position = round(((frame.time or 0.0) - self._origin) * stream.rate)
+                        if position > first and first > 0 and not from_start:
+                            break  # the index of the file led too far
+                    mono = _mono(frame)
+                    low, high = max(position, first), min(position + len(mono), last)
+                    if low < high:
+                        result[low - first : high - first] = mono[low - position : high - position]
+                    position += len(mono)
+                    if position >= last:
+                        break
+            if position is None or position > first or from_start:
+                break
+        if not np.isfinite(result).all():
+            raise DataError("the sound holds values that are not finite (NaN)", where=self.path)
+        self._check_end(stream, position or 0, last)
+        return result
+
+    def _check_end(self, stream: Any, position: int, last: int) -> None:
+        """A stream that stops before the end it declares was cut short."""
+        declared = float(stream.duration * stream.time_base) if stream.duration else None
+        if declared is None and self._video is None:
+            declared = self.duration
+        if declared is None or position >= last:
+            return
+        if position < min(last, declared * stream.rate) - MISSING * stream.rate:
+            ends = f"the sound ends at {position / stream.rate:.2f} s of the {declared:.2f} s it declares"
+            raise DataError(f"{ends}: truncated", where=self.path)
+
+    def _resampled(self, source: Array, old: int, new: int) -> Array:
+        import av
+
+        with self._reading("the sound cannot be resampled"):
+            resampler = av.AudioResampler(format="flt", layout="mono", rate=new)
+            frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(source[None]), format="flt", layout="mono")
+            frame.sample_rate = old
+            parts = [f.to_ndarray()[0] for f in (*resampler.resample(frame), *resampler.resample(None))]
+        return np.concatenate(parts) if parts else np.zeros(0, np.float32)
+
+    def close(self) -> None:
+        self._container.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def read_frame(path: str | Path, at: float | None = None) -> Array:
+    """(H, W, 3) uint8 RGB: the frame on screen ``at`` seconds, or in the middle of the clip. Raises DataError."""
+    with Clip(path) as clip:
+        return clip.frame(at)
+
+
+def read_waveform(path: str | Path, start: float, end: float, rate: int) -> Array:
+    """(round((end - start) * rate),) float32 mono of the window ``start``..``end`` seconds. Raises DataError."""
+    with Clip(path) as clip:
+        return clip.waveform(start, end, rate)
+
+
+def _is_cover(stream: Any) -> bool:
+    import av
+
+    return bool(stream.disposition & av.stream.Disposition.attached_pic)
+
+
+def _mono(frame: Any) -> Array:
+    """Mean over channels, full scale = 1, (samples,) float32."""
+    raw = frame.to_ndarray()
+    channels = frame.layout.nb_channels
+    values = raw if frame.format.is_planar else raw.reshape(-1, channels).T
+    if values.dtype.kind == "u":
+        values = (values.astype(np.float32) - 128) / 128
+    elif values.dtype.kind == "i":
+        values = values.astype(np.float64) / float(1 << (8 * values.dtype.itemsize - 1))
+    mean: Array = values.mean(axis=0, dtype=np.float64).astype(np.float32)
+    return mean
+
+
+def _check_wav(path: Path) -> None:
+    """The decoder forgives a WAV file whose header promises more than there is; we do not."""
+    with path.open("rb") as file:
+        head = file.read(12)
+        if head[:4] != b"RIFF" or head[8:] != b"WAVE":
+            raise DataError("is not a WAV file, though it is called one", where=path)
+        size = path.stat().st_size
+        while len(chunk := file.read(8)) == 8:
+            kind, length = struct.unpack("<4sI", chunk)
+            if kind == b"fmt ":
+                _check_wav_format(file.read(length), path)
+                file.seek(length % 2, 1)
+            elif kind == b"data":
+                # 0xFFFFFFFF and 0 mean "until the end" in files that were written as a stream
+                if length not in (0, 0xFFFFFFFF) and file.tell() + length > size:
+                    missing = file.tell() + length - size
+                    raise DataError(f"is truncated: {missing} bytes of sound are missing", where=path)
+                if size == file.tell():
+                    raise DataError("holds no sound (0 samples)", where=path)
+                return
+            else:
+                file.seek(length + length % 2, 1)
+    raise DataError("is truncated: it has no sound", where=path)
+
+
+def _check_wav_format(data: bytes, path: Path) -> None:
+    if len(data) < 16:
+        raise DataError("is truncated: its header is cut short", where=path)
+    channels, rate = struct.unpack("<HI", data[2:8])
+    if not 1 <= channels <= MAX_CHANNELS:
+        raise DataError(f"claims {channels} channels", where=path)
+    if not RATES[0] <= rate <= RATES[1]:
+        raise DataError(f"claims a sampling rate of {rate} Hz", where=path)

@@ -1,0 +1,308 @@
+"""From media files to a store: list, split, decode in parallel, write resumably."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from limbeck.data.decode import Failure, Plan, decode_safely
+from limbeck.data.embedding import embed_captions
+from limbeck.data.pictures import read_feature
+from limbeck.data.pool import cores, spread
+from limbeck.data.progress import progress_of
+from limbeck.data.readers import READERS
+from limbeck.data.rows import BadRow, Reader, Row
+from limbeck.data.settings import PrepareSettings
+from limbeck.data.store import SPLITS, PairedStore, canonical
+from limbeck.data.writer import StoreWriter, standardised_by_default
+from limbeck.errors import ConfigError, DataError, FormatError, nearest
+from limbeck.modalities import Audio, Depth, Feature, Image, Modality, Text
+from limbeck.rng import key
+
+__all__ = ["PrepareSettings", "prepare"]
+
+SMALL = 48
+"""Fewer items than this are decoded sooner than worker processes start."""
+TEXT_BLOCK = 64
+
+
+@dataclass(frozen=True)
+class _Listing:
+    """Rows in the order of (split, class), each with its split, and the rows that make no item."""
+
+    rows: list[Row]
+    bad: list[BadRow]
+    classes: tuple[str, ...]
+
+
+def prepare(
+    reader: str,
+    root: str | Path,
+    out: str | Path,
+    *,
+    settings: PrepareSettings | None = None,
+    on_error: Literal["error", "skip"] = "error",
+    workers: int | None = None,
+    progress: bool = True,
+    resume: bool = True,
+) -> PairedStore:
+    """Decode a set of media once into a store.
+
+    Args:
+        reader: a name in ``limbeck.data.READERS``.
+        root: the set's folder, or its listing.
+        out: folder of the store. A finished one with the same settings is opened, an unfinished one is finished.
+        settings: preprocessing.
+        on_error: "error" stops at the first bad item and names file and row; "skip" leaves out exactly the bad items
+            and lists them in the store.
+        workers: processes; None: one per core.
+        progress: show a bar or lines on standard error.
+        resume: False starts an unfinished preparation over.
+
+    Raises:
+        ConfigError: an unknown reader or setting, or ``out`` holds something else.
+        DataError: bad data under "error"; a listing that cannot be read; a class without items.
+        ResumeError: ``out`` is the unfinished store of other settings.
+    """
+    chosen = settings or PrepareSettings()
+    if reader not in READERS:
+        raise ConfigError(f"unknown reader {reader!r}", where="prepare", hint=nearest(reader, READERS))
+    if on_error not in ("error", "skip"):
+        raise ConfigError(f"unknown policy {on_error!r}", where="on_error", hint=nearest(on_error, ("error", "skip")))
+    source = READERS[reader](Path(root), chosen)
+    listing = _list(source, chosen, on_error)
+    modalities = _modalities(source, listing.rows, chosen)
+    recorded = _recorded(source, listing, chosen)
+    if Path(out).exists():
+        return _reopened(Path(out), reader, recorded)
+    with StoreWriter(
+        out,
+        name=reader,
+        modalities=modalities,
+        classes=listing.classes,
+        settings=recorded,
+        capacity=len(listing.rows) + len(listing.bad),
+        resume=resume,
+    ) as writer:
+        _fill(writer, source, listing, chosen, on_error=on_error, workers=workers, progress=progress)
+        standardise = standardised_by_default(modalities)
+        if chosen.normalisation == "store":
+            standardise += [m.name for m in modalities if m.kind == "image"]
+        return writer.finish(standardise=standardise)
+
+
+# -- listing -----------------------------------------------------------------------------------------------------------
+
+
+def _list(source: Reader, settings: PrepareSettings, on_error: str) -> _Listing:
+    rows: list[Row] = []
+    bad: list[BadRow] = []
+    first: dict[str, int] = {}
+    for entry in source.rows():
+        checked = entry
+        if isinstance(entry, Row) and entry.id in first:
+            reason = f"the id {entry.id!r} is that of row {first[entry.id]}, too"
+            checked = BadRow(entry.id, entry.listing, entry.number, reason)
+        if isinstance(checked, BadRow):
+            if on_error == "error":
+                raise DataError(checked.reason, where=f"{checked.listing}, row {checked.number}", hint=_SKIP)
+            bad.append(checked)
+        else:
+            first[checked.id] = checked.number
+            rows.append(checked)
+    classes = _classes(source, rows, settings)
+    if settings.classes is not None:
+        rows = [r for r in rows if r.label in classes]
+    if not rows:
+        hint = f"{len(bad)} rows are bad; the first: {bad[0].reason}" if bad else None
+        raise DataError("lists no item", where=source.root, hint=hint)
+    rows = _with_splits(rows, settings)
+    order = {label: k for k, label in enumerate(classes)}
+    rows.sort(key=lambda r: (SPLITS.index(r.split or "train"), order.get(r.label or "", -1)))
+    return _Listing(rows, bad, classes)
+
+
+_SKIP = "Mend it, or leave such items out with on_error=skip."
+
+
+def _classes(source: Reader, rows: Sequence[Row], settings: PrepareSettings) -> tuple[str, ...]:
+    found = {r.label for r in rows if r.label is not None}
+    if settings.classes is not None:
+        for name in settings.classes:
+            if name not in found:
+                raise DataError(f"no item of class {name!r}", where=source.root, hint=nearest(name, found))
+        return settings.classes
+    known = source.classes()
+    return tuple(sorted(found)) if known is None else tuple(c for c in known if c in found)
+
+
+def _with_splits(rows: Sequence[Row], settings: PrepareSettings) -> list[Row]:
+    """Every row with a split; splits the source lacks are taken from train, class by class, whole groups at a time."""
+    have = {r.split for r in rows}
+    wanted = [(s, getattr(settings, s)) for s in ("test", "validation") if s not in have and getattr(settings, s) > 0]
+    members: dict[str, dict[str, None]] = {}
+    placed: set[str] = set()
+    for row in rows:
+        group = row.group or row.id
+        if row.split in (None, "train") and group not in placed:
+            placed.add(group)
+            members.setdefault(row.label or "", {})[group] = None
+    moved: dict[str, str] = {}
+    for groups in members.values():
+        drawn = sorted(groups, key=lambda g: (key(settings.split_seed, "split", g), g))
+        start = 0
+        for split, fraction in wanted:
+            count = round(fraction * len(groups))
+            moved.update(dict.fromkeys(drawn[start : start + count], split))
+            start += count
+    return [
+        dataclasses.replace(r, split=moved.get(r.group or r.id, "train") if r.split in (None, "train") else r.split)
+        for r in rows
+    ]
+
+
+# -- what the store will hold ------------------------------------------------------------------------------------------
+
+
+def _modalities(source: Reader, rows: Sequence[Row], settings: PrepareSettings) -> list[Modality]:
+    offered = source.offers
+    names = offered if settings.modalities is None else settings.modalities
+    for name in names:
+        if name not in offered:
+            raise ConfigError(f"the data has no {name!r}", where="modalities", hint=nearest(name, offered))
+    if not names or len(set(names)) != len(names):
+        raise ConfigError("name at least one modality, each once", where="modalities")
+    return [_modality(name, rows, settings) for name in names]
+
+
+def _modality(name: str, rows: Sequence[Row], settings: PrepareSettings) -> Modality:
+    size = settings.image_size
+    if name == "image":
+        return Image(shape=(settings.channels, size, size))
+    if name == "depth":
+        return Depth(shape=(1, size, size))
+    if name == "text":
+        return Text(shape=(settings.text_width,), embedding=settings.text_embedding)
+    if name == "feature":
+        return Feature(shape=(_feature_width(rows),))
+    return Audio(
+        shape=(1, settings.n_mels, settings.mel_frames),
+        sample_rate=settings.sample_rate,
+        n_fft=settings.n_fft,
+        hop=settings.effective_hop,
+        scale=settings.mel,
+    )
+
+
+def _feature_width(rows: Sequence[Row]) -> int:
+    """That of the first vector that can be read."""
+    reason = "no row has one"
+    for row in rows:
+        try:
+            return len(read_feature(row.media["feature"].path))
+        except DataError as error:
+            reason = str(error)
+    raise DataError(f"no feature can be read: {reason}")
+
+
+def _recorded(source: Reader, listing: _Listing, settings: PrepareSettings) -> dict[str, Any]:
+    """The store's settings: all there are, and a fingerprint of the listing, so that only like goes on with like."""
+    base = source.root if source.root.is_dir() else source.root.parent
+    digest = hashlib.sha256()
+    for r in listing.rows:
+        media = {n: [m.kind, Path(os.path.relpath(m.path, base)).as_posix(), m.index] for n, m in r.media.items()}
+        digest.update(canonical([r.id, r.label, r.split, r.captions, r.start, r.end, media]).encode() + b"\n")
+    recorded = {**dataclasses.asdict(settings), "hop": settings.effective_hop, "rows": digest.hexdigest()}
+    return {"reader": source.name, **{k: list(v) if isinstance(v, tuple) else v for k, v in recorded.items()}}
+
+
+def _reopened(out: Path, reader: str, recorded: dict[str, Any]) -> PairedStore:
+    try:
+        store = PairedStore.open(out)
+    except (DataError, FormatError) as error:
+        hint = "Choose another folder or delete this one."
+        raise ConfigError("exists already and is no sound store", where=out, hint=hint) from error
+    changed = [k for k in {**store.settings, **recorded} if store.settings.get(k) != recorded.get(k)]
+    if store.name != reader or changed:
+        what = f"holds a store of other data or settings ({', '.join(sorted(changed)) or store.name})"
+        raise ConfigError(what, where=out, hint="Choose another folder or delete this one.")
+    return store
+
+
+# -- decoding ----------------------------------------------------------------------------------------------------------
+
+
+def _fill(
+    writer: StoreWriter,
+    source: Reader,
+    listing: _Listing,
+    settings: PrepareSettings,
+    *,
+    on_error: str,
+    workers: int | None,
+    progress: bool,
+) -> None:
+    rows, order = listing.rows, {label: k for k, label in enumerate(listing.classes)}
+    todo = [(k, row) for k, row in enumerate(rows) if not writer.done(k)]
+    processes = workers if workers is not None else (cores() if len(todo) >= SMALL else 1)
+    with progress_of("prepare", len(rows), done=len(rows) - len(todo), show=progress) as advance:
+        for k, entry in enumerate(listing.bad, len(rows)):
+            if not writer.done(k):
+                writer.skip(k, id=entry.id, reason=entry.reason, file=entry.listing, source_row=entry.number)
+        for k, result in _decoded(todo, rows, writer, settings, processes):
+            row = rows[k]
+            if isinstance(result, Failure):
+                file = _relative(result.file, source.root)
+                if on_error == "error":
+                    raise DataError(result.reason, where=f"{row.listing}, row {row.number} ({file})", hint=_SKIP)
+                writer.skip(k, id=row.id, reason=result.reason, file=file, source_row=row.number)
+            else:
+                label = None if row.label is None else order[row.label]
+                writer.write(
+                    k, id=row.id, arrays=result, split=row.split or "train", label=label, captions=row.captions
+                )
+            advance(skipped=isinstance(result, Failure))
+
+
+def _decoded(
+    todo: Sequence[tuple[int, Row]], rows: Sequence[Row], writer: StoreWriter, settings: PrepareSettings, workers: int
+) -> Iterator[tuple[int, dict[str, Any] | Failure]]:
+    """(row number, arrays of all modalities or what went wrong), in the order they are ready."""
+    from_files = {n: m for n, m in writer.modalities.items() if m.kind != "text"}
+    function = partial(decode_safely, plan=Plan(settings, from_files))
+    if "text" not in writer.modalities:
+        yield from spread(function, todo, workers=workers, crashed=_crashed)
+        return
+
+    @lru_cache(maxsize=64)
+    def block(number: int) -> np.ndarray[Any, Any]:
+        # whole blocks in the order of rows: the same numbers whatever order the items come in
+        part = rows[number * TEXT_BLOCK : (number + 1) * TEXT_BLOCK]
+        width = settings.text_width
+        return embed_captions([r.captions for r in part], embedding=settings.text_embedding, width=width)
+
+    for k, result in spread(function, todo, workers=workers, crashed=_crashed):
+        vector = block(k // TEXT_BLOCK)[k % TEXT_BLOCK]
+        if isinstance(result, Failure):
+            yield k, result
+        elif not vector.any():
+            yield k, Failure(f"the caption {rows[k].captions[0]!r} holds no word", None)
+        else:
+            yield k, {name: vector if name == "text" else result[name] for name in writer.modalities}
+
+
+def _crashed(row: Row) -> dict[str, Any] | Failure:
+    return Failure("crashed the decoder", next((str(m.path) for m in row.media.values()), None))
+
+
+def _relative(file: str | None, root: Path) -> str:
+    base = root if root.is_dir() else root.parent
+    return "no file" if file is None else Path(os.path.relpath(file, base)).as_posix()

@@ -1,0 +1,208 @@
+"""What a reader hands to prepare: rows that say where an item's media are, before anything is decoded."""
+
+from __future__ import annotations
+
+import csv
+import math
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar, Literal
+
+from limbeck.data.settings import PrepareSettings
+from limbeck.errors import ConfigError, DataError, nearest
+
+__all__ = [
+    "BadRow",
+    "Media",
+    "Reader",
+    "Row",
+    "clips_folder",
+    "find_clip",
+    "find_listing",
+    "inside",
+    "names_in",
+    "read_table",
+    "reason",
+    "seconds",
+    "split_name",
+]
+
+_SPLITS = {
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("validation", "valid", "val", "dev"), "validation"),
+    **dict.fromkeys(("test", "testing"), "test"),
+}
+
+
+@dataclass(frozen=True)
+class Media:
+    """One file of an item. ``kind``: video, audio, image, depth, feature or idx (picture ``index`` of MNIST's)."""
+
+    kind: str
+    path: Path
+    index: int = 0
+
+
+@dataclass(frozen=True)
+class Row:
+    """One item of a listing.
+
+    ``start`` and ``end`` (seconds) bound the event that the window is centred on. ``group``: items that must stay in
+    one split (windows of one video). ``listing`` and ``number``: where a person finds it.
+    """
+
+    id: str
+    listing: str
+    number: int
+    media: Mapping[str, Media]
+    label: str | None = None
+    split: str | None = None
+    captions: tuple[str, ...] = ()
+    start: float | None = None
+    end: float | None = None
+    group: str = field(default="")
+
+
+@dataclass(frozen=True)
+class BadRow:
+    """A row of a listing that makes no item."""
+
+    id: str
+    listing: str
+    number: int
+    reason: str
+
+
+class Reader(ABC):
+    """Knows one layout of files. Subclasses yield rows and decode nothing."""
+
+    name: ClassVar[str]
+    description: ClassVar[str]
+    """One line for ``limbeck datasets``."""
+    options: ClassVar[tuple[str, ...]] = ()
+    """Which of the settings ``csv`` and ``clips`` mean something to it."""
+
+    def __init__(self, root: Path, settings: PrepareSettings) -> None:
+        self.root, self.settings = root, settings
+        for option in ("csv", "clips"):
+            if getattr(settings, option) is not None and option not in self.options:
+                raise ConfigError(f"the reader {self.name!r} has no such option", where=option)
+        if not root.exists():
+            raise DataError("no such file or folder", where=root)
+
+    @property
+    @abstractmethod
+    def offers(self) -> tuple[str, ...]:
+        """Names of the modalities the source has."""
+
+    def classes(self) -> Sequence[str] | None:
+        """Class names in the source's own order; None: alphabetical."""
+        return None
+
+    @abstractmethod
+    def rows(self) -> Iterator[Row | BadRow]:
+        """Every row of the listing, in order. Raises DataError where the listing itself cannot be read."""
+
+
+def reason(error: DataError) -> str:
+    """What went wrong, in one line."""
+    return error.what if error.hint is None else f"{error.what}. {error.hint}"
+
+
+def split_name(text: str) -> str:
+    """train, validation or test, from the spellings in use. Raises DataError."""
+    name = _SPLITS.get(text.strip().lower())
+    if name is None:
+        raise DataError(f"unknown split {text!r}", hint=nearest(text, _SPLITS))
+    return name
+
+
+def seconds(text: object, what: str) -> float | None:
+    """A time in seconds; None for an empty cell. Raises DataError."""
+    if text is None or (isinstance(text, str) and not text.strip()):
+        return None
+    try:
+        value = float(text)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        value = math.nan
+    if isinstance(text, bool) or not math.isfinite(value) or value < 0:
+        raise DataError(f"{what} is {text!r}, not a time in seconds")
+    return value
+
+
+def inside(base: Path, name: str, *, allow_outside: bool = False) -> Path:
+    """``base / name``, which must not lead out of ``base``: by dots, absolute, along a link. Raises DataError."""
+    if not name or "\0" in name:
+        raise DataError("an empty or impossible path")
+    path = base / name
+    if not allow_outside:
+        try:
+            path.resolve().relative_to(base.resolve())
+        except (ValueError, OSError, RuntimeError) as error:
+            hint = "If that is meant, set allow_outside."
+            raise DataError(f"the path {name!r} leads out of {base.name or base}", hint=hint) from error
+    return path
+
+
+def read_table(path: Path, *, delimiter: str = ",", quoted: bool = True) -> Iterator[tuple[int, list[str]]]:
+    """(line number, cells) of each row that is not blank. Raises DataError that names the file and line."""
+    line = 0
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            quoting: Literal[0, 3] = csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE
+            table = csv.reader(file, delimiter=delimiter, quoting=quoting, strict=quoted)
+            for cells in table:
+                line = table.line_num
+                if any(cell.strip() for cell in cells):
+                    yield line, [cell.strip() for cell in cells]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        what = getattr(error, "strerror", None) or str(error)
+        raise DataError(f"cannot be read after line {line}: {what}", where=path) from error
+
+
+def find_listing(root: Path, settings: PrepareSettings, known: Sequence[str], pattern: str) -> Path:
+    """The listing inside ``root``: the ``csv`` setting, one of the ``known`` names, or the only file of ``pattern``."""
+    if root.is_file():
+        return root
+    if settings.csv is not None:
+        chosen = inside(root, settings.csv, allow_outside=settings.allow_outside)
+        if not chosen.is_file():
+            names = sorted(p.name for p in root.glob(pattern))
+            raise DataError("no such listing", where=chosen, hint=nearest(settings.csv, names) if names else None)
+        return chosen
+    for name in known:
+        if (root / name).is_file():
+            return root / name
+    found = sorted(root.glob(pattern))
+    if len(found) == 1:
+        return found[0]
+    listed = ", ".join(p.name for p in found) or "nothing"
+    raise DataError(f"which listing? Found {listed}", where=root, hint="Say it with csv=..., relative to the root.")
+
+
+def clips_folder(root: Path, settings: PrepareSettings, known: Sequence[str]) -> Path:
+    """The folder of the media: the ``clips`` setting (anywhere: the user said so), a known name, or the root."""
+    base = root if root.is_dir() else root.parent
+    if settings.clips is not None:
+        folder = base / settings.clips
+        if not folder.is_dir():
+            raise DataError("no such folder of clips", where=folder)
+        return folder
+    return next((base / name for name in known if (base / name).is_dir()), base)
+
+
+def find_clip(folder: Path, present: set[str], stems: Sequence[str]) -> Path:
+    """The file of the first stem that is there, of any usual ending; the expected name where there is none."""
+    for stem in stems:
+        for ending in (".mp4", ".mkv", ".webm", ".avi", ".mov", ".mpg", ".m4v"):
+            if stem + ending in present:
+                return folder / (stem + ending)
+    return folder / (stems[0] + ".mp4")
+
+
+def names_in(folder: Path) -> set[str]:
+    """File names of a folder, read once: half a million look-ups would take minutes on a network disk."""
+    return {entry.name for entry in os.scandir(folder)}

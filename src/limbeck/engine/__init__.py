@@ -1,0 +1,1 @@
+"""The one loop that steps the synthetic set, and what it stands on."""

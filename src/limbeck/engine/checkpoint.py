@@ -1,0 +1,81 @@
+"""Where a run stands, in one file that is replaced in one step."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from limbeck.errors import ResumeError
+from limbeck.files import write_bytes
+
+__all__ = ["Checkpoint", "read_checkpoint", "write_checkpoint"]
+
+FILE = "state.safetensors"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """The state after ``step`` steps.
+
+    Random streams are functions of the step and need no state of their own. ``metrics_bytes`` and ``seconds`` say how
+    much of
+    metrics.jsonl belongs to these steps and how long they took.
+    """
+
+    step: int
+    run_hash: str
+    metrics_bytes: int
+    seconds: float
+    values: Mapping[str, Tensor]
+    momenta: Mapping[str, Tensor]
+
+
+def write_checkpoint(folder: Path, state: Checkpoint) -> None:
+    """Replace the folder's checkpoint: a kill leaves the one before."""
+    folder.mkdir(parents=True, exist_ok=True)
+    tensors = {f"value.{k}": v.detach().cpu().contiguous() for k, v in state.values.items()}
+    tensors |= {f"momentum.{k}": v.detach().cpu().contiguous() for k, v in state.momenta.items()}
+    about = {
+        "step": state.step,
+        "run_hash": state.run_hash,
+        "metrics_bytes": state.metrics_bytes,
+        "seconds": state.seconds,
+    }
+    write_bytes(folder / FILE, save(tensors, metadata={"limbeck": json.dumps(about)}))
+
+
+def read_checkpoint(folder: Path, run_hash: str) -> Checkpoint | None:
+    """The checkpoint in ``folder``, None where there is none yet.
+
+    Raises ResumeError where it cannot be read or belongs to other settings.
+    """
+    path = folder / FILE
+    if not path.exists():
+        return None
+    try:
+        with safe_open(path, framework="pt") as file:
+            about = json.loads(file.metadata()["limbeck"])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise ResumeError(
+            f"not readable ({error})", where=path, hint="Start the run anew in another folder."
+        ) from error
+    if about["run_hash"] != run_hash:
+        raise ResumeError(
+            "belongs to a run with other settings", where=path, hint="Resume with the run's own settings."
+        )
+    pick = lambda prefix: {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}  # noqa: E731
+    return Checkpoint(
+        step=about["step"],
+        run_hash=run_hash,
+        metrics_bytes=about["metrics_bytes"],
+        seconds=about["seconds"],
+        values=pick("value."),
+        momenta=pick("momentum."),
+    )

@@ -1,0 +1,36 @@
+"""A non-finite value stops the step that made it, before the set is touched."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from limbeck.errors import NumericsError
+
+__all__ = ["check_finite"]
+
+
+def check_finite(step: int, terms: Mapping[str, Tensor], gradients: Mapping[str, Tensor]) -> dict[str, float]:
+    """The loss terms as numbers, in one trip from the device.
+
+    Raises:
+        NumericsError: naming the term or gradient that is not finite.
+    """
+    # a sum of finite values that overflows is caught too: it would not survive the step either
+    probes = [*terms.values(), *(g.double().abs().sum() for g in gradients.values())]
+    values = torch.stack([p.detach().double() for p in probes]).tolist()
+    names = [*(f"loss term {n!r}" for n in terms), *(f"gradient of {n!r}" for n in gradients)]
+    bad = [name for name, value in zip(names, values, strict=True) if not _finite(value)]
+    if bad:
+        raise NumericsError(
+            f"{bad[0]} is not finite",
+            where=f"step {step}",
+            hint="The set is as before. Lower --lr or the loss weights, or use --precision fp32; then --resume.",
+        )
+    return dict(zip(terms, values, strict=False))
+
+
+def _finite(value: float) -> bool:
+    return value - value == 0

@@ -1,0 +1,78 @@
+"""The set before the first step: real items, packed by the factor."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from limbeck.errors import ConfigError, nearest
+from limbeck.selection import select
+from limbeck.synthetic import Budget, SyntheticSet
+from limbeck.synthetic.factor import encode
+
+if TYPE_CHECKING:
+    from limbeck.data.store import PairedStore
+    from limbeck.engine.numerics import Numerics
+    from limbeck.engine.settings import RunSettings
+    from limbeck.modalities import Modality
+
+__all__ = ["chosen_modalities", "initial_set"]
+
+
+def chosen_modalities(store: PairedStore, names: tuple[str, ...] | None) -> dict[str, Modality]:
+    """The modalities a run uses, in the store's order. Raises ConfigError on a name the store does not have."""
+    for name in names or ():
+        if name not in store.modalities:
+            raise ConfigError(
+                f"the set has no modality {name!r}", where="--modalities", hint=nearest(name, store.modalities)
+            )
+    return {name: m for name, m in store.modalities.items() if names is None or name in names}
+
+
+def initial_set(
+    store: PairedStore, settings: RunSettings, numerics: Numerics, provenance: Mapping[str, Any]
+) -> SyntheticSet:
+    """Choose real items and pack them: of l*l*n picks a class, the first n go top-left, the next bottom-left, and so
+    on."""
+    modalities = chosen_modalities(store, settings.modalities)
+    budget = Budget(settings.per_class, settings.pairs)
+    by_class = budget.per_class is not None
+    if by_class and not store.classes:
+        raise ConfigError("this set has no classes", where=store.path, hint="Use --pairs.")
+    budget.check(store, settings.factor)
+    cells, n = settings.factor**2, settings.per_class or settings.pairs or 0
+
+    def features() -> Mapping[str, np.ndarray]:
+        from limbeck.banks.whole import whole_features
+
+        return whole_features(
+            store, "train", channels=settings.channels, modalities=tuple(modalities),
+            device=numerics.device, kernels=numerics.kernels, precision=numerics.precision,
+        )  # fmt: skip
+
+    picks = select(settings.init, store, n * cells, by_class=by_class, seed=settings.seed, features=features)
+    # (groups, l*l, n) -> cell first, so that item i of a group holds picks i, n + i, 2n + i, ...
+    order = np.stack([p.reshape(cells, n) for p in picks]).transpose(1, 0, 2).reshape(cells, -1)
+    values = {}
+    for name, modality in modalities.items():
+        parts = torch.stack([store.batch(name, rows) for rows in order])
+        if settings.factor > 1 and not modality.spatial:
+            raise ConfigError(
+                f"a factor of {settings.factor} needs height and width; {name!r} has none",
+                hint="Use --factor 1, or choose --modalities without it.",
+            )
+        values[name] = encode(parts, settings.factor) if modality.spatial else parts[0].clone()
+    items = order.T  # (N, l*l)
+    captions = [tuple(c for row in rows for c in store.captions[row]) for rows in items]
+    return SyntheticSet(
+        modalities=modalities,
+        values=values,
+        labels=torch.from_numpy(store.labels[items[:, 0]].copy()) if store.classes else None,
+        classes=store.classes,
+        captions=captions if any(captions) else None,
+        factor=settings.factor,
+        provenance={**provenance, "real_items": [[store.ids[row] for row in rows] for rows in items]},
+    )

@@ -1,0 +1,129 @@
+"""What a run is told: the settings of the loop, the presets that fit them to the data, and the numerics they come
+to."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from limbeck.config import build
+from limbeck.errors import ConfigError
+
+if TYPE_CHECKING:
+    from limbeck.data.store import PairedStore
+    from limbeck.methods import Method
+
+__all__ = ["PUBLISHED_WIDTH", "RunSettings", "preset", "resolve"]
+
+PUBLISHED_WIDTH = 6272
+"""D of the papers' encoders; their rates mean something only at this width."""
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """Settings of a run. The method's own settings stand beside them.
+
+    Args:
+        per_class: budget, stored items of each class (IPC, DPC in papers).
+        pairs: budget in stored items in all, for methods that work by pair.
+        seed: of every random stream of the run; other seeds share no draw.
+        steps: updates of the synthetic set (5000 in AVDD, App. C).
+        init: selection the first items come from: random, herding.
+        factor: l, one stored item decodes to l*l.
+        modalities: which of the set's to use; all by default.
+        lr: rate of SGD on the normalised values at D = 6272 (0.2 in AVDD, App. C).
+        lr_rule: "width" multiplies the rate by 6272 / D, because losses are summed over D features; "plain" leaves it.
+        momentum: of SGD (0.5 in AVDD, App. C).
+        real_batch: real items of each class a step, without replacement (128 in AVDD, App. C).
+        channels: width of the ConvNets (128 in the papers).
+        augment: DSA families joined by "_", one drawn at a time; empty for none.
+        dsa_sharing: "class" draws DSA for each class (AVDD, Algorithm 1), "step" once for all classes (its code).
+        stepping: "step" sums classes and steps once; "per_class" steps after each class, as AVDD's code does.
+        streams: "authors" seeds networks and draws as AVDD's code does, so that neighbouring seeds are one run
+            shifted by a step.
+        device: "auto" takes a GPU where there is one.
+        kernels: "fused" or "literal" encoder blocks; "auto" takes the fused where a compiler makes it worth while.
+        precision: of the convolutions; pixels and means stay fp32.
+        threads: of the CPU; its cores by default.
+        group: classes a forward takes together on the synthetic side; measured once for the machine by default.
+        real_group: the same on the real side.
+        cache: keep the real class means on disk for the next run.
+        cache_limit: gigabytes one cache file may take.
+        cache_dtype: "fp16" halves the file and rounds the means.
+        checkpoint_every: seconds between checkpoints; 0 for every step.
+        tensorboard: also write TensorBoard events.
+    """
+
+    per_class: int | None = None
+    pairs: int | None = None
+    seed: int = 0
+    steps: int = 5000
+    init: str = "random"
+    factor: int = 1
+    modalities: tuple[str, ...] | None = None
+    lr: float = 0.2
+    lr_rule: Literal["width", "plain"] = "width"
+    momentum: float = 0.5
+    real_batch: int = 128
+    channels: int = 128
+    augment: str = "color_crop_cutout_flip_scale_rotate"
+    dsa_sharing: Literal["class", "step"] = "class"
+    stepping: Literal["step", "per_class"] = "step"
+    streams: Literal["independent", "authors"] = "independent"
+    device: str = "auto"
+    kernels: Literal["auto", "literal", "fused"] = "auto"
+    precision: Literal["fp32", "bf16"] = "fp32"
+    threads: int | None = None
+    group: int | None = None
+    real_group: int | None = None
+    cache: bool = True
+    cache_limit: float = 4.0
+    cache_dtype: Literal["fp32", "fp16"] = "fp32"
+    checkpoint_every: float = 60.0
+    tensorboard: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "seed"):
+            if getattr(self, name) < 0:
+                raise ConfigError(f"{name} is {getattr(self, name)}", hint="It is 0 or more.")
+        for name in ("factor", "real_batch", "channels", "threads", "group", "real_group"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ConfigError(f"{name} is {value}", hint="It is 1 or more.")
+        if not self.lr > 0 or not 0 <= self.momentum < 1:
+            raise ConfigError(
+                f"lr {self.lr}, momentum {self.momentum}", hint="A rate is above 0, a momentum from 0 up to 1."
+            )
+
+
+def preset(store: PairedStore) -> dict[str, Any]:
+    """Settings that fit the size of the data: the papers' from 112 x 112 pictures up, smaller loops for smaller media.
+
+    The small ones are measured on two CPU cores (docs/results.md); none was chosen by a test score.
+    """
+    side = max((max(m.shape[1:]) for m in store.modalities.values() if m.spatial and m.kind != "audio"), default=0)
+    if side == 0:  # sound or vectors alone
+        side = max((min(m.shape[1:]) for m in store.modalities.values() if m.spatial), default=0)
+    if side <= 16:
+        return {"steps": 200, "real_batch": 32, "channels": 32}
+    if side <= 32:
+        return {"steps": 150, "real_batch": 24, "channels": 32}
+    if side <= 64:
+        return {"steps": 100, "real_batch": 24, "channels": 32}
+    return {}
+
+
+def resolve(method: type[Method], store: PairedStore, given: Mapping[str, Any]) -> RunSettings:
+    """The run's settings: what was given, over the method's defaults, over the data's preset, over the engine's.
+
+    Raises ConfigError on unknown keys and on values that do not fit.
+    """
+    build(RunSettings, given)  # names the user's own mistakes, not a preset's
+    settings = build(RunSettings, {**preset(store), **method.defaults, **given})
+    if method.kind == "coreset" and settings.steps:
+        raise ConfigError(f"{method.name} chooses real items and takes no steps", hint="Leave --steps out.")
+    if settings.per_class is None and settings.pairs is None:
+        settings = dataclasses.replace(settings, per_class=1)
+    return settings

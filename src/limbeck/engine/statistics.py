@@ -1,0 +1,114 @@
+"""The cache of real class means: a run on the same data and seed, at any budget or weights, skips the real side.
+
+One file for each (data, encoders, seed, draws, numerics): records of fixed size, one a step, each with a checksum, so
+that a record that
+was never finished counts as missing. Two runs may write one file at once: equal keys write equal bytes.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+import zlib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from limbeck.config import settings_hash
+from limbeck.files import write_json
+
+if TYPE_CHECKING:
+    from limbeck.data.store import PairedStore
+    from limbeck.encoders.base import Encoder
+    from limbeck.engine.numerics import Numerics
+    from limbeck.engine.settings import RunSettings
+
+__all__ = ["StatisticsCache", "statistics_key"]
+
+HEADER = struct.Struct("<II")
+MAGIC = 0x4C424B31  # "LBK1"
+
+
+def statistics_key(
+    store: PairedStore, encoders: Mapping[str, Encoder], settings: RunSettings, numerics: Numerics
+) -> dict[str, Any]:
+    """Everything the real means of a step depend on; neither budget nor loss weights nor rates."""
+    return {
+        "data": store.data_hash,
+        "encoders": {name: encoder.id for name, encoder in encoders.items()},
+        "seed": settings.seed,
+        "streams": settings.streams,
+        "real_batch": settings.real_batch,
+        "augment": settings.augment,
+        "dsa_sharing": settings.dsa_sharing,
+        "dtype": settings.cache_dtype,
+        "numerics": {k: v for k, v in numerics.to_dict().items() if k != "group"},
+    }
+
+
+class StatisticsCache:
+    """Means of each step, from the file or computed and kept.
+
+    Args:
+        root: folder of all cache files.
+        key: of :func:`statistics_key`.
+        shapes: per modality (C, D).
+        dtype: "fp32" gives back the very bits; "fp16" rounds, and rounds what was computed just now too, so that a
+            run is the same
+            whether or not its means were there.
+        limit: bytes the file may take; later steps are computed each time.
+    """
+
+    def __init__(
+        self, root: Path, key: Mapping[str, Any], shapes: Mapping[str, tuple[int, int]], dtype: str, limit: float
+    ) -> None:
+        self._shapes = dict(shapes)
+        self._dtype = np.dtype("<f4" if dtype == "fp32" else "<f2")
+        self._payload = sum(k * d for k, d in self._shapes.values()) * self._dtype.itemsize
+        self._limit = int(limit)
+        self.hits = self.misses = 0
+        root.mkdir(parents=True, exist_ok=True)
+        self.path = root / f"{settings_hash(dict(key))}.bin"
+        if not self.path.with_suffix(".json").exists():
+            write_json(self.path.with_suffix(".json"), dict(key))
+        self._file = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)
+
+    @property
+    def record_bytes(self) -> int:
+        """Bytes a step takes."""
+        return HEADER.size + self._payload
+
+    def means(self, step: int, device: torch.device, compute: Callable[[], Mapping[str, Tensor]]) -> dict[str, Tensor]:
+        """Per modality (C, D) on ``device``; ``compute`` is called where the step is not there."""
+        fits = (step + 1) * self.record_bytes <= self._limit
+        payload = self._read(step) if fits else None
+        if payload is not None:
+            self.hits += 1
+            return {k: v.to(device) for k, v in self._unpack(payload).items()}
+        self.misses += 1
+        means = dict(compute())
+        packed = b"".join(means[k].cpu().numpy().astype(self._dtype).tobytes() for k in self._shapes)
+        if fits:
+            os.pwrite(self._file, HEADER.pack(MAGIC, zlib.crc32(packed)) + packed, step * self.record_bytes)
+        return means if self._dtype.itemsize == 4 else {k: v.to(device) for k, v in self._unpack(packed).items()}
+
+    def close(self) -> None:
+        os.close(self._file)
+
+    def _read(self, step: int) -> bytes | None:
+        record = os.pread(self._file, self.record_bytes, step * self.record_bytes)
+        if len(record) < self.record_bytes:
+            return None
+        magic, checksum = HEADER.unpack_from(record)
+        payload = record[HEADER.size :]
+        return payload if magic == MAGIC and zlib.crc32(payload) == checksum else None
+
+    def _unpack(self, payload: bytes) -> dict[str, Tensor]:
+        numbers = torch.from_numpy(np.frombuffer(payload, self._dtype).astype(np.float32))
+        sizes = [k * d for k, d in self._shapes.values()]
+        parts = numbers.split(sizes)
+        return {name: part.view(shape) for (name, shape), part in zip(self._shapes.items(), parts, strict=True)}

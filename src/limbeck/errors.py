@@ -1,0 +1,87 @@
+"""What can go wrong, each kind once. A message says what happened, where, and what to do next."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+__all__ = [
+    "ConfigError",
+    "DataError",
+    "FormatError",
+    "LimbeckError",
+    "MemoryLimitError",
+    "MissingDependencyError",
+    "NumericsError",
+    "ResumeError",
+    "ShapeError",
+    "nearest",
+]
+
+
+class LimbeckError(Exception):
+    """Base of every error a user can meet.
+
+    Args:
+        what: one sentence, what is wrong.
+        where: the file, row, key or step it was found at.
+        hint: what to do next.
+    """
+
+    exit_code = 2
+    """What the command line exits with: 2 for the user's input, 1 for anything else."""
+
+    def __init__(self, what: str, *, where: object = None, hint: str | None = None) -> None:
+        self.what, self.where, self.hint = what, where, hint
+        text = what if where is None else f"{where}: {what}"
+        super().__init__(text if hint is None else f"{text}\n  {hint}")
+
+    def __reduce__(self) -> tuple[object, ...]:  # keyword arguments survive the trip between processes
+        return _rebuild, (type(self), self.what, self.where if self.where is None else str(self.where), self.hint)
+
+
+def _rebuild(kind: type[LimbeckError], what: str, where: str | None, hint: str | None) -> LimbeckError:
+    return kind(what, where=where, hint=hint)
+
+
+class ConfigError(LimbeckError):
+    """A setting that does not exist, has the wrong type, or does not fit the others."""
+
+
+class DataError(LimbeckError):
+    """Real data that is missing, broken or does not suffice."""
+
+
+class FormatError(LimbeckError):
+    """A store, artifact or checkpoint that is not what it claims to be: truncated, edited, hostile or too new."""
+
+
+class ShapeError(LimbeckError):
+    """Tensors or modalities that do not fit together."""
+
+
+class NumericsError(LimbeckError):
+    """A value stopped being finite. The synthetic set is as it was before the step."""
+
+    exit_code = 1
+
+
+class MemoryLimitError(LimbeckError):
+    """The work does not fit the memory there is."""
+
+    exit_code = 1
+
+
+class ResumeError(LimbeckError):
+    """A run that cannot go on as it was started."""
+
+
+class MissingDependencyError(LimbeckError):
+    """An optional package that this piece of work needs."""
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """`` Did you mean 'x'?`` for a mistyped word, or the list of what there is."""
+    names = sorted(known)
+    close = difflib.get_close_matches(word, names, n=1, cutoff=0.5)
+    return f"Did you mean {close[0]!r}?" if close else f"Known: {', '.join(names)}."

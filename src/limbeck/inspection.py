@@ -1,0 +1,51 @@
+"""What a folder of ours holds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from limbeck.errors import FormatError
+from limbeck.files import read_json
+
+__all__ = ["inspect"]
+
+
+def inspect(path: Path) -> dict[str, Any]:
+    """A store, a run or an artifact, JSON-ready. Raises FormatError where ``path`` is none of them."""
+    if (path / "store.json").exists():
+        from limbeck.data import open_data
+
+        return {"what": "store", **open_data(path).summary()}
+    if (path / "config.json").exists():
+        return _run(path)
+    if (path / "synthetic.json").exists():
+        return {"what": "artifact", **_artifact(path)}
+    raise FormatError("neither a store nor a run nor an artifact", where=path)
+
+
+def _run(path: Path) -> dict[str, Any]:
+    about: dict[str, Any] = {"what": "run", "config": read_json(path / "config.json"), "finished": False}
+    if (path / "run.json").exists():
+        about |= read_json(path / "run.json")
+    if (path / "synthetic").exists():
+        about |= {"finished": True, "synthetic": _artifact(path / "synthetic")}
+    if (path / "result.json").exists():
+        result = read_json(path / "result.json")
+        about["score"] = {k: result[k] for k in ("protocol", "version", "mean", "std", "n", "interval") if k in result}
+    return about
+
+
+def _artifact(path: Path) -> dict[str, Any]:
+    from limbeck.synthetic import SyntheticSet
+
+    synthetic = SyntheticSet.load(path)
+    return {
+        "items": len(synthetic),
+        "factor": synthetic.factor,
+        "decoded_items": len(synthetic) * synthetic.factor**2,
+        "bytes": synthetic.bytes,
+        "classes": list(synthetic.classes),
+        "modalities": [f"{m.name} {'x'.join(map(str, m.shape))}" for m in synthetic.modalities.values()],
+        "provenance": {k: v for k, v in synthetic.provenance.items() if k != "real_items"},
+    }

@@ -1,0 +1,98 @@
+"""What a method is: its settings, what it needs, and its loss."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
+
+from limbeck.errors import ConfigError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from limbeck.modalities import Modality
+    from limbeck.synthetic import Budget
+
+__all__ = ["REGISTRY", "Group", "Method"]
+
+REGISTRY: dict[str, type[Method]] = {}
+
+
+class Group(Protocol):
+    """Some whole classes at one step, seen through the step's encoders; K classes, D embedding width."""
+
+    @property
+    def real(self) -> Mapping[str, Tensor]:
+        """Per modality (K, D): class means of the real embeddings, without gradient."""
+
+    @property
+    def synthetic(self) -> Mapping[str, Tensor]:
+        """Per modality (K, D): class means of the synthetic embeddings, with gradient."""
+
+
+@dataclass(frozen=True)
+class Method:
+    """A way to make a synthetic set. The fields of a subclass are its settings (``--method.NAME``).
+
+    A method never touches files, devices or loops: the engine asks it for named loss terms, one group of classes at a
+        time.
+    """
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    paper: ClassVar[str]
+    kind: ClassVar[str] = "distillation"
+    """"coreset" (chooses real items), "distillation", or "control" (there to be compared with)."""
+    by: ClassVar[tuple[str, ...]] = ("class",)
+    """The budgets it takes: "class", "pairs"."""
+    modalities: ClassVar[tuple[int, int | None]] = (1, None)
+    """Fewest and most modalities."""
+    defaults: ClassVar[Mapping[str, Any]] = {}
+    """Run settings in which it differs from the engine's, each with its source."""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "name" in cls.__dict__:
+            REGISTRY[cls.name] = cls
+
+    def for_budget(self, budget: Budget) -> Self:
+        """The method with settings that follow from the budget filled in."""
+        del budget
+        return self
+
+    @property
+    def rate_multiple(self) -> float:
+        """What the pixel rate is multiplied by."""
+        return 1.0
+
+    def loss(self, group: Group) -> dict[str, Tensor]:
+        """Named loss terms of a group of classes, summed over its classes; their sum is what is minimised."""
+        raise NotImplementedError(f"{self.name} takes no steps")
+
+    def check(self, modalities: Mapping[str, Modality], budget: Budget) -> None:
+        """Raises ConfigError where the method cannot work on these modalities or by this budget."""
+        fewest, most = self.modalities
+        if len(modalities) < fewest or (most is not None and len(modalities) > most):
+            wanted = f"{fewest} or more" if most is None else f"{fewest} to {most}" if most > fewest else str(fewest)
+            raise ConfigError(
+                f"{self.name} needs {wanted} modalities, this set has {len(modalities)} ({', '.join(modalities)})",
+                hint="`limbeck methods` says what each method needs.",
+            )
+        by = "class" if budget.per_class is not None else "pairs"
+        if by not in self.by:
+            raise ConfigError(f"{self.name} takes no budget by {by}", hint=f"It works by {' or '.join(self.by)}.")
+
+    @classmethod
+    def card(cls) -> dict[str, Any]:
+        """What ``limbeck methods`` prints."""
+        return {
+            "name": cls.name,
+            "title": cls.title,
+            "kind": cls.kind,
+            "by": list(cls.by),
+            "modalities": list(cls.modalities),
+            "paper": cls.paper,
+            "description": inspect.getdoc(cls) or "",
+        }

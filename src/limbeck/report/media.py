@@ -1,0 +1,91 @@
+"""Pictures and sounds as bytes, and as data addresses a page can hold."""
+
+from __future__ import annotations
+
+import base64
+import io
+import wave
+from typing import TYPE_CHECKING
+
+from limbeck.modalities import Audio, Depth, Image, Modality
+
+if TYPE_CHECKING:
+    import numpy as np
+    from PIL.Image import Image as Picture
+    from torch import Tensor
+
+__all__ = ["MAGMA_STOPS", "data_address", "picture_bytes", "render", "wav_bytes"]
+
+LARGE = 96
+"""Photographs with a longer side than this go into the page as JPEG; everything else is lossless."""
+STRIP = 32
+"""Values in a row of the picture of a vector."""
+MAGMA_STOPS = 64
+
+
+def render(modality: Modality, values: Tensor, limits: tuple[float, float] | None = None) -> list[Picture]:
+    """Normalised (N, *shape) as N pictures: photographs as they are, spectrograms, depth and vectors in colour.
+
+    Args:
+        limits: decibel shown darkest and brightest, so that spectrograms can be compared.
+    """
+    from PIL import Image as Pillow
+
+    if isinstance(modality, Image):
+        stored = modality.to_stored(modality.denormalise(values)).numpy()
+        return [Pillow.fromarray(x[0] if len(x) == 1 else x.transpose(1, 2, 0).copy()) for x in stored]
+    if isinstance(modality, Audio):
+        coloured = modality.picture(values, limits).permute(0, 2, 3, 1).numpy()
+        return [Pillow.fromarray(x.copy()).quantize(MAGMA_STOPS) for x in coloured]
+    if isinstance(modality, Depth):
+        return [_grey(x[0], invert=True) for x in modality.denormalise(values)]
+    return [_strip(x) for x in values.flatten(1)]
+
+
+def _grey(x: Tensor, *, invert: bool) -> Picture:
+    from PIL import Image as Pillow
+
+    low, high = float(x.min()), float(x.max())
+    level = (x - low) / max(high - low, 1e-6)
+    return Pillow.fromarray(((1 - level if invert else level) * 255).round().byte().numpy())
+
+
+def _strip(vector: Tensor) -> Picture:
+    """A vector as rows of cells: copper above zero, blue below, pale at zero."""
+    import torch
+    from PIL import Image as Pillow
+
+    rows = -(-len(vector) // STRIP)
+    padded = torch.zeros(rows * STRIP).index_copy_(0, torch.arange(len(vector)), vector.float())
+    level = (padded / vector.abs().quantile(0.99).clamp_min(1e-6)).clamp(-1, 1).view(rows, STRIP, 1)
+    pale, above, below = (torch.tensor(c, dtype=torch.float32) for c in ((244, 240, 232), (178, 88, 36), (44, 98, 152)))
+    colour = pale + level.clamp_min(0) * (above - pale) + (-level).clamp_min(0) * (below - pale)
+    return Pillow.fromarray(colour.round().byte().numpy())
+
+
+def picture_bytes(picture: Picture) -> tuple[bytes, str]:
+    """Encoded picture and its media type: PNG, or JPEG for a large photograph."""
+    buffer = io.BytesIO()
+    if max(picture.size) > LARGE and picture.mode in ("RGB", "L"):
+        picture.save(buffer, "JPEG", quality=80)
+        return buffer.getvalue(), "image/jpeg"
+    picture.save(buffer, "PNG", optimize=True)
+    return buffer.getvalue(), "image/png"
+
+
+def wav_bytes(samples: np.ndarray, rate: int) -> bytes:
+    """(samples,) in -1..1 as a mono 16-bit WAV file."""
+    import numpy as np
+
+    buffer = io.BytesIO()
+    with wave.open(buffer, "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(rate)
+        file.writeframes(np.round(np.clip(samples, -1, 1) * 32767).astype("<i2").tobytes())
+    return buffer.getvalue()
+
+
+def data_address(data: bytes, kind: str) -> str:
+    """``data:`` address of some bytes."""
+    return f"data:{kind};base64,{base64.b64encode(data).decode()}"

@@ -1,0 +1,130 @@
+"""The report: one HTML file that needs nothing else, not even a network."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from limbeck.files import write_bytes
+from limbeck.report.curves import loss_chart
+from limbeck.report.gallery import build_gallery
+from limbeck.report.read import Run, read_run
+from limbeck.report.scores import Table, score_table
+
+__all__ = ["write_report"]
+
+HERE = Path(__file__).parent
+
+
+def write_report(run_folder: str | Path, out: str | Path | None = None) -> Path:
+    """Write the report of a finished run.
+
+    What the folder does not hold (scores, loss curves, the initial set) is named on the page instead.
+
+    Args:
+        run_folder: what ``limbeck distill --out`` made.
+        out: the HTML file; by default ``report.html`` in the run folder.
+
+    Returns:
+        The file, replaced in one step.
+
+    Raises:
+        FormatError: if the folder is not a finished run, or a file in it is damaged.
+    """
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    run = read_run(Path(run_folder))
+    pages = Environment(
+        loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    style, script = ((HERE / name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
+    html = pages.get_template("page.html.j2").render(
+        **_content(run), style=style, script=script, policy=_policy(script)
+    )
+    path = Path(out) if out is not None else run.folder / "report.html"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_bytes(path, html.encode())
+    return path
+
+
+def _policy(script: str) -> str:
+    """Only this very script may run, and nothing may be fetched: a class name can do no harm, whatever it says."""
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return (
+        f"default-src 'none'; img-src data:; media-src data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
+    )
+
+
+def _content(run: Run) -> dict[str, Any]:
+    synthetic, provenance = run.synthetic, run.synthetic.provenance
+    gallery = build_gallery(synthetic, run.initial)
+    scores = score_table(run.result, run.whole, len(synthetic.classes))
+    method = str(provenance.get("method") or run.about.get("method") or "a method")
+    data = provenance.get("data") or run.about.get("data") or {}
+    undistilled = run.initial is None and provenance.get("steps_done") == 0
+    return {
+        "method": method,
+        "data": str(data.get("name", "data")) if isinstance(data, Mapping) else str(data),
+        "name": run.folder.resolve().name,
+        "facts": _facts(run),
+        "scores": scores,
+        "honest": _honest(scores, run.result),
+        "gallery": gallery,
+        "undistilled": undistilled,
+        "shapes": [f"{m.name} {' × '.join(map(str, m.shape))}" for m in synthetic.modalities.values()],
+        "has_sound": any(m.kind == "audio" for m in synthetic.modalities.values()),
+        "chart": loss_chart(run.metrics),
+        "missing": run.missing,
+        "settings": _flat({k: v for k, v in run.config.items() if k != "data"}),
+        "provenance": _flat({**{k: v for k, v in provenance.items() if k != "settings"}, "run": run.about}),
+    }
+
+
+def _facts(run: Run) -> list[tuple[str, str, str]]:
+    """(value, unit, what it is) of the tiles under the title."""
+    synthetic = run.synthetic
+    by_class = synthetic.labels is not None and len(synthetic.classes)
+    items, decoded = len(synthetic), len(synthetic) * synthetic.factor**2
+    per = f"{items / len(synthetic.classes):g} for each of {len(synthetic.classes)} classes" if by_class else "by pair"
+    facts = [(f"{items:,}", "item" if items == 1 else "items", per)]
+    if synthetic.factor > 1:
+        facts.append((f"{decoded:,}", "decoded", f"factor {synthetic.factor}: each item holds {synthetic.factor**2}"))
+    facts.append((*_size(synthetic.bytes), "of learnt numbers"))
+    if run.metrics:
+        facts.append((f"{len(run.metrics):,}", "steps", "of the synthetic set"))
+    return facts
+
+
+def _size(count: int) -> tuple[str, str]:
+    for unit, size in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if count >= size:
+            return f"{count / size:.3g}", unit
+    return str(count), "bytes"
+
+
+def _honest(scores: Table | None, result: Mapping[str, Any] | None) -> str:
+    """What the numbers mean, and what they do not."""
+    if scores is None or result is None:
+        return ""
+    n = scores.headline.n
+    students = "One student was" if n == 1 else f"{n} students were" if n else "Students were"
+    return (
+        f"{students} trained on this set and scored on real {result.get('split', 'test')} items by the protocol "
+        f"{scores.protocol}; selection: {scores.selection}. The spread is that of students trained on this one set: "
+        "sets distilled from other seeds spread more, so compare methods over several sets."
+    )
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+    """Nested settings as (dotted name, value) rows."""
+    rows: list[tuple[str, str]] = []
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            rows += _flat(value, f"{prefix}{name}.")
+        elif value is not None and value != "":
+            rows.append((f"{prefix}{name}", value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)))
+    return rows

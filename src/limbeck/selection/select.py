@@ -1,0 +1,71 @@
+"""Rows of the real set, class by class or over all pairs, by any of the named selections."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from limbeck.errors import ConfigError, nearest
+from limbeck.rng import numpy_stream
+
+if TYPE_CHECKING:
+    from limbeck.data.store import PairedStore
+
+__all__ = ["SELECTIONS", "Features", "members", "select"]
+
+Features = Callable[[], Mapping[str, np.ndarray]]
+"""Trained features of the training split, per modality (N, D), in the order of ``store.rows("train")``; called only
+where needed."""
+
+Select = Callable[[Sequence[np.ndarray], np.ndarray, int, int, Features], list[np.ndarray]]
+
+
+def members(store: PairedStore, by_class: bool) -> list[np.ndarray]:
+    """The training rows items are chosen from: one array a class, or one of all pairs."""
+    if not by_class:
+        return [store.rows("train")]
+    return [store.rows("train", label) for label in range(len(store.classes))]
+
+
+def select(
+    name: str, store: PairedStore, count: int, *, by_class: bool, seed: int, features: Features
+) -> list[np.ndarray]:
+    """``count`` rows of each class (or of all pairs), in the order picked.
+
+    Args:
+        name: of a selection; SELECTIONS lists them.
+        seed: of the draw, where there is one.
+        features: gives trained features to the selections that look at them.
+    """
+    if name not in SELECTIONS:
+        raise ConfigError(f"unknown selection {name!r}", where="--init", hint=nearest(name, SELECTIONS))
+    return SELECTIONS[name](members(store, by_class), store.rows("train"), count, seed, features)
+
+
+def _random(groups: Sequence[np.ndarray], _: np.ndarray, count: int, seed: int, __: Features) -> list[np.ndarray]:
+    draws = (numpy_stream(seed, "select", i).permutation(len(rows))[:count] for i, rows in enumerate(groups))
+    return [rows[draw] for rows, draw in zip(groups, draws, strict=True)]
+
+
+def _herding(
+    groups: Sequence[np.ndarray], train: np.ndarray, count: int, _: int, features: Features
+) -> list[np.ndarray]:
+    import torch
+
+    from limbeck.selection.herding import herding
+
+    by_modality, picks = features(), []
+    for rows in groups:
+        at = np.searchsorted(train, rows)
+        # each modality at unit length, else the louder one decides (spec/audio_visual.md 9)
+        joined = [
+            torch.nn.functional.normalize(torch.from_numpy(np.asarray(f[at], dtype=np.float32)), dim=1)
+            for f in by_modality.values()
+        ]
+        picks.append(rows[herding(torch.cat(joined, 1), count).numpy()])
+    return picks
+
+
+SELECTIONS: dict[str, Select] = {"random": _random, "herding": _herding}

@@ -1,0 +1,140 @@
+"""The result of a distillation: a few learnable items that know what they are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from limbeck.errors import ConfigError, ShapeError
+from limbeck.modalities import Audio, Depth, Image, Modality
+from limbeck.synthetic.factor import decode
+
+if TYPE_CHECKING:
+    import numpy as np
+    from PIL.Image import Image as Picture
+    from torch import Tensor
+    from torch.utils.data import Dataset
+
+__all__ = ["SyntheticSet"]
+
+
+@dataclass
+class SyntheticSet:
+    """N stored items over any modalities, by class or by pair.
+
+    Args:
+        modalities: by name; their order is the order everywhere.
+        values: per modality (N, *shape), float32, normalised; with a factor l each spatial item holds l*l cells.
+        labels: (N,) int64, classes in ascending order, or None for a set by pair.
+        classes: names of the labels.
+        captions: per stored item one caption or more for each of its cells, flattened cell by cell; or None.
+        factor: l.
+        provenance: method, settings, seed, data hash, versions: whatever made the set.
+    """
+
+    modalities: dict[str, Modality]
+    values: dict[str, Tensor]
+    labels: Tensor | None = None
+    classes: tuple[str, ...] = ()
+    captions: list[tuple[str, ...]] | None = None
+    factor: int = 1
+    provenance: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not self.modalities or list(self.values) != list(self.modalities):
+            raise ShapeError(f"values of {list(self.values)} for modalities {list(self.modalities)}")
+        sizes = {name: len(value) for name, value in self.values.items()}
+        if self.labels is not None:
+            sizes["labels"] = len(self.labels)
+        if self.captions is not None:
+            sizes["captions"] = len(self.captions)
+        if len(set(sizes.values())) != 1:
+            raise ShapeError(f"items do not pair up: {sizes}")
+        for name, modality in self.modalities.items():
+            if tuple(self.values[name].shape[1:]) != tuple(modality.shape):
+                raise ShapeError(
+                    f"{name} items are {tuple(self.values[name].shape[1:])}, the modality says {modality.shape}"
+                )
+            if self.factor > 1 and not modality.spatial:
+                raise ConfigError(
+                    f"a factor of {self.factor} needs modalities with height and width; {name!r} has none",
+                    hint="Use --factor 1, or leave that modality out.",
+                )
+        if self.labels is not None and len(self.labels):
+            low, high = int(self.labels.min()), int(self.labels.max())
+            if low < 0 or high >= len(self.classes):
+                raise ShapeError(f"labels run from {low} to {high} for {len(self.classes)} classes")
+
+    def __len__(self) -> int:
+        return len(next(iter(self.values.values())))
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of the learnt numbers, labels left out."""
+        return sum(value.numel() * value.element_size() for value in self.values.values())
+
+    def decode(self, items: Tensor | None = None) -> tuple[dict[str, Tensor], Tensor | None]:
+        """What models train on: l*l items for each stored one, with gradients back to the stored values.
+
+        Args:
+            items: which stored items, (n,) int64; all of them by default.
+
+        Returns:
+            per modality (l*l*n, *shape), first cells of all items first, and labels (l*l*n,) or None.
+        """
+        chosen = self.values if items is None else {name: value[items] for name, value in self.values.items()}
+        batch = {name: decode(value, self.factor).flatten(0, 1) for name, value in chosen.items()}
+        if self.labels is None:
+            return batch, None
+        labels = self.labels if items is None else self.labels[items]
+        return batch, labels.repeat(self.factor**2)
+
+    def torch(self) -> Dataset[dict[str, Tensor]]:
+        """The decoded items as a map-style dataset: one tensor a modality, and ``label`` where there are classes."""
+        from limbeck.synthetic.dataset import DecodedDataset
+
+        return DecodedDataset(self)
+
+    def images(self, modality: str | None = None) -> list[Picture]:
+        """The decoded pictures (or depth maps, 16 bit)."""
+        from PIL import Image as PillowImage
+
+        chosen = self._of_kind((Image, Depth), modality, "pictures")
+        stored = self._decoded_stored(chosen)
+        if isinstance(chosen, Depth) or chosen.shape[0] == 1:
+            return [PillowImage.fromarray(item[0]) for item in stored]
+        return [PillowImage.fromarray(item.transpose(1, 2, 0).copy()) for item in stored]
+
+    def audio(self, modality: str | None = None) -> tuple[list[np.ndarray], int]:
+        """The decoded sounds as waveforms in -1..1, float32, and their sampling rate in Hz. Spectrograms are inverted
+        by Griffin-Lim."""
+        chosen = self._of_kind((Audio,), modality, "sound")
+        assert isinstance(chosen, Audio)
+        decoded = decode(self.values[chosen.name].detach().cpu(), self.factor).flatten(0, 1)
+        return [wave.numpy() for wave in chosen.waveform(decoded)], chosen.sample_rate
+
+    def save(self, path: str | Path) -> Path:
+        """Write the artifact (safetensors + JSON) to a folder of its own, replacing one that is there."""
+        from limbeck.synthetic.artifact import save
+
+        return save(self, Path(path))
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """Read an artifact, or the one of a run folder. Raises FormatError where it is not whole."""
+        from limbeck.synthetic.artifact import load
+
+        return load(cls, Path(path))
+
+    def _of_kind(self, kinds: tuple[type[Modality], ...], name: str | None, what: str) -> Modality:
+        if name is not None and name not in self.modalities:
+            raise ConfigError(f"this set has no modality {name!r}", hint=f"It has {', '.join(self.modalities)}.")
+        for modality in self.modalities.values():
+            if isinstance(modality, kinds) and name in (None, modality.name):
+                return modality
+        raise ConfigError(f"this set holds no {what}", hint=f"It has {', '.join(self.modalities)}.")
+
+    def _decoded_stored(self, modality: Modality) -> np.ndarray:
+        decoded = decode(self.values[modality.name].detach().cpu(), self.factor).flatten(0, 1)
+        return modality.to_stored(modality.denormalise(decoded)).numpy()

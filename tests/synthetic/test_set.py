@@ -1,0 +1,179 @@
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+from torch.utils.data import DataLoader
+
+import limbeck
+from limbeck.errors import ConfigError, FormatError, ShapeError
+from limbeck.files import read_json, write_json
+from limbeck.modalities import Audio, Depth, Image, Text
+from limbeck.rng import stream
+from limbeck.synthetic import Budget, SyntheticSet
+from limbeck.synthetic.artifact import MANIFEST, TENSORS
+
+
+@pytest.fixture
+def synthetic() -> SyntheticSet:
+    image, audio = Image(shape=(3, 16, 16)), Audio(shape=(1, 16, 16), mean=(-40.0,), std=(12.0,))
+    return SyntheticSet(
+        modalities={"image": image, "audio": audio},
+        values={
+            "image": torch.randn(6, 3, 16, 16, generator=stream(0, "i")),
+            "audio": torch.randn(6, 1, 16, 16, generator=stream(0, "a")),
+        },
+        labels=torch.tensor([0, 0, 1, 1, 2, 2]),
+        classes=("cat", "dög", "<b>"),
+        factor=2,
+        provenance={"method": "dm", "seed": 3},
+    )
+
+
+def test_decoding_repeats_labels_cell_by_cell(synthetic):
+    batch, labels = synthetic.decode()
+    assert {k: tuple(v.shape) for k, v in batch.items()} == {"image": (24, 3, 16, 16), "audio": (24, 1, 16, 16)}
+    assert labels.tolist() == [0, 0, 1, 1, 2, 2] * 4
+    part, some = synthetic.decode(torch.tensor([4, 1]))
+    assert some.tolist() == [2, 0] * 4
+    assert torch.equal(part["image"][2], batch["image"][6 + 4])
+
+
+def test_decoding_carries_gradients(synthetic):
+    synthetic.values["image"].requires_grad_()
+    synthetic.decode()[0]["image"].sum().backward()
+    assert synthetic.values["image"].grad.abs().min() > 0
+
+
+def test_torch_gives_batches_that_train_as_they_are(synthetic):
+    dataset = synthetic.torch()
+    batch = next(iter(DataLoader(dataset, batch_size=5)))
+    assert len(dataset) == 24
+    assert batch["image"].shape == (5, 3, 16, 16)
+    assert batch["label"].tolist() == [0, 0, 1, 1, 2]
+    with pytest.raises(IndexError):
+        dataset[24]
+
+
+def test_an_artifact_comes_back_from_any_place(synthetic, tmp_path):
+    synthetic.captions = [("a", "b", "c", "d")] * 6
+    synthetic.save(tmp_path / "one")
+    (tmp_path / "one").rename(tmp_path / "elsewhere")
+    again = limbeck.load(tmp_path / "elsewhere")
+    for name, value in synthetic.values.items():
+        assert torch.equal(again.values[name], value)
+    assert torch.equal(again.labels, synthetic.labels)
+    assert (again.modalities, again.classes, again.captions) == (
+        synthetic.modalities,
+        synthetic.classes,
+        synthetic.captions,
+    )
+    assert (again.factor, again.provenance, again.bytes) == (2, {"method": "dm", "seed": 3}, synthetic.bytes)
+
+
+def test_saving_again_replaces(synthetic, tmp_path):
+    synthetic.save(tmp_path / "one")
+    changed = copy.deepcopy(synthetic)
+    changed.values["image"] += 1
+    changed.save(tmp_path / "one")
+    assert torch.equal(limbeck.load(tmp_path / "one").values["image"], changed.values["image"])
+    assert [p.name for p in tmp_path.iterdir()] == ["one"]
+
+
+def truncate(folder):
+    path = folder / TENSORS
+    path.write_bytes(path.read_bytes()[:-10])
+
+
+def flip_a_bit(folder):
+    data = bytearray((folder / TENSORS).read_bytes())
+    data[-1] ^= 1
+    (folder / TENSORS).write_bytes(data)
+
+
+def edit_manifest(folder):
+    manifest = read_json(folder / MANIFEST)
+    manifest["classes"][0] = "other"
+    write_json(folder / MANIFEST, manifest)
+
+
+def cut_manifest(folder):
+    text = (folder / MANIFEST).read_text()
+    (folder / MANIFEST).write_text(text[: len(text) // 2])
+
+
+def from_the_future(folder):
+    manifest = read_json(folder / MANIFEST)
+    manifest["version"] = 99
+    write_json(folder / MANIFEST, manifest)
+
+
+def lose_tensors(folder):
+    (folder / TENSORS).unlink()
+
+
+@pytest.mark.parametrize(
+    ("damage", "file", "message"),
+    [
+        (truncate, TENSORS, "truncated or edited"),
+        (flip_a_bit, TENSORS, "truncated or edited"),
+        (edit_manifest, MANIFEST, "truncated or edited"),
+        (cut_manifest, MANIFEST, "not readable as JSON"),
+        (from_the_future, MANIFEST, "newer than"),
+        (lose_tensors, TENSORS, "no such file"),
+    ],
+)
+def test_a_damaged_artifact_is_refused_by_name(synthetic, tmp_path, damage, file, message):
+    synthetic.save(tmp_path / "one")
+    damage(tmp_path / "one")
+    with pytest.raises(FormatError, match=message) as caught:
+        limbeck.load(tmp_path / "one")
+    assert file in str(caught.value)
+
+
+def test_a_folder_that_is_nothing_of_ours(tmp_path):
+    with pytest.raises(FormatError, match="not a synthetic set"):
+        limbeck.load(tmp_path)
+
+
+def test_items_that_do_not_pair_up_are_refused(synthetic):
+    with pytest.raises(ShapeError, match="pair up"):
+        SyntheticSet(synthetic.modalities, {**synthetic.values, "audio": synthetic.values["audio"][:5]})
+    with pytest.raises(ShapeError, match="labels run"):
+        SyntheticSet(synthetic.modalities, synthetic.values, labels=torch.full((6,), 7), classes=("a",))
+    with pytest.raises(ConfigError, match="height and width"):
+        SyntheticSet({"text": Text(shape=(4,))}, {"text": torch.zeros(2, 4)}, factor=2)
+
+
+def test_pictures_show_what_the_numbers_mean(synthetic):
+    pictures = synthetic.images()
+    assert len(pictures) == 24
+    assert pictures[0].size == (16, 16)
+    image = synthetic.modalities["image"]
+    physical = image.denormalise(synthetic.decode()[0]["image"])[3].permute(1, 2, 0).clamp(0, 1) * 255
+    assert np.abs(np.asarray(pictures[3], dtype=float) - physical.numpy()).max() <= 0.51
+
+
+def test_depth_maps_keep_sixteen_bits():
+    depth = Depth(shape=(1, 4, 4), mean=(3.0,), std=(0.5,))
+    one = SyntheticSet({"depth": depth}, {"depth": torch.zeros(1, 1, 4, 4)})
+    assert np.asarray(one.images()[0]).max() == 3000
+
+
+def test_asking_for_what_is_not_there(synthetic):
+    with pytest.raises(ConfigError, match="no modality 'imge'"):
+        synthetic.images("imge")
+    only = SyntheticSet({"image": synthetic.modalities["image"]}, {"image": synthetic.values["image"]})
+    with pytest.raises(ConfigError, match="no sound"):
+        only.audio()
+
+
+def test_budget(toy):
+    assert Budget(per_class=2).items(4) == 8
+    assert Budget(pairs=7).items(4) == 7
+    assert Budget(per_class=1).bytes(4, toy.modalities) == 4 * 4 * (3 * 256 + 256)
+    for wrong in ({}, {"per_class": 1, "pairs": 1}, {"per_class": 0}):
+        with pytest.raises(ConfigError, match="budget"):
+            Budget(**wrong)
