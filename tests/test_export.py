@@ -103,9 +103,11 @@ def test_nothing_of_the_users_is_replaced(tmp_path):
 def test_a_failed_export_leaves_nothing_and_keeps_the_old_one(tmp_path):
     export(make(), tmp_path / "out")
     broken = make()
-    broken.values["sound"][3] = float("nan")
+    broken.values["image"][3] = float("nan")
     with pytest.raises(NumericsError):
         export(broken, tmp_path / "out", overwrite=True)
+    broken = make()
+    broken.values["sound"][3] = float("inf")
     assert len(table(tmp_path / "out")) == 24
     with pytest.raises(NumericsError):
         export(broken, tmp_path / "new")

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from limbeck.errors import ConfigError, nearest
+from limbeck.errors import ConfigError, NumericsError, nearest
 from limbeck.files import new_folder
 from limbeck.modalities import Audio, Depth, Image, Modality
 from limbeck.synthetic import SyntheticSet
@@ -25,10 +25,10 @@ CHUNK = 64
 def export(source: str | Path | SyntheticSet, out: str | Path, to: str = "folder", *, overwrite: bool = False) -> Path:
     """Write the decoded items of a synthetic set, all of them, or nothing.
 
-    ``folder``: ``<modality>/<item>.png`` for pictures (16-bit millimetres for depth), ``<modality>/<item>.wav`` for sound
-    (mono, 16 bit, the spectrogram turned back by Griffin-Lim), ``<modality>.npy`` with one row an item for vectors, and
-    ``labels.csv`` with the columns item, label, class, files, caption. Several files or captions of an item are joined
-    by `` | ``.
+    ``folder``: ``<modality>/<item>.png`` for pictures (16-bit millimetres for depth), ``<modality>/<item>.wav`` for
+    sound (mono, 16 bit, the spectrogram turned back by Griffin-Lim), ``<modality>.npy`` with one row an item for
+    vectors, and ``labels.csv`` with the columns item, label, class, files, caption. Several files or captions of an
+    item are joined by `` | ``.
 
     Args:
         source: a run folder, an artifact's folder, or a set.
@@ -81,6 +81,8 @@ def _to_folder(synthetic: SyntheticSet, folder: Path) -> None:
         cells = torch.arange(synthetic.factor**2)[:, None] * len(synthetic)
         numbers = (cells + rows).flatten().tolist()
         for name, modality in synthetic.modalities.items():
+            if not torch.isfinite(batch[name]).all():
+                raise NumericsError(f"{name} items {start} to {int(rows[-1])} hold values that are not finite")
             if not isinstance(modality, Audio | Image | Depth):
                 vectors.setdefault(name, []).append(modality.denormalise(batch[name].cpu()).numpy())
                 continue

@@ -69,7 +69,8 @@ def decode(row: Row, plan: Plan) -> dict[str, Array]:
                 clips[media.path] = stack.enter_context(Clip(media.path))
             return clips[media.path]
 
-        for name, modality in plan.modalities.items():
+        # sound first: its window often begins at 0, where a clip is that was just opened
+        for name, modality in sorted(plan.modalities.items(), key=lambda pair: pair[1].kind != "audio"):
             media = row.media[name]
             if modality.kind == "audio":
                 arrays[name] = _sound(clip(media), row, plan.settings)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -30,6 +30,11 @@ RATES = (1_000, 768_000)
 MAX_CHANNELS = 64
 MARGIN = 0.05
 """Seconds of real sound around a window that the resampler sees, so that its borders are not borders to it."""
+PREROLL = 0.5
+"""Seconds before a window at which decoding starts."""
+WARM = 0.1
+"""Seconds after which a decoder that began in the middle gives what it would have from the start: packets overlap,
+so the first frames after a seek come out wrong."""
 MISSING = 0.1
 """Seconds by which a stream may end before it says it does."""
 
@@ -40,8 +45,6 @@ class Clip:
     """An open media file. Use as a context manager; every error is a DataError that names the file."""
 
     def __init__(self, path: str | Path) -> None:
-        import av
-
         self.path = Path(path)
         if not self.path.is_file():
             raise DataError("no such file", where=path)
@@ -49,6 +52,11 @@ class Clip:
             raise DataError("is empty (0 bytes)", where=path)
         if self.path.suffix.lower() == ".wav":
             _check_wav(self.path)
+        self._open()
+
+    def _open(self) -> None:
+        import av
+
         with self._reading("cannot be opened"):
             self._container = av.open(str(self.path.absolute()), options={"format_whitelist": CONTAINERS})
         streams = self._container.streams
@@ -59,6 +67,28 @@ class Clip:
             if stream is not None:
                 stream.codec_context.thread_count = 1  # the pool has one process a core already
         self._origin = (self._container.start_time or 0) / av.time_base
+        self._fresh = True
+
+    def _go_to(self, stream: Any, moment: float) -> bool:
+        """Seek to ``moment`` seconds or before; False if decoding now begins at the very beginning instead.
+
+        The beginning is reached by opening the file again: sound has packets before 0 that are read for their overlap,
+        and several containers seek to them wrongly or not at all.
+        """
+        import av
+
+        if moment > 0:
+            self._fresh = False
+            try:
+                self._container.seek(int((moment + self._origin) / stream.time_base), stream=stream)
+                return True
+            except av.error.FFmpegError:
+                pass
+        if not self._fresh:
+            self._container.close()
+            self._open()
+        self._fresh = False
+        return False
 
     @contextmanager
     def _reading(self, what: str) -> Iterator[None]:
@@ -77,7 +107,7 @@ class Clip:
 
         if self._container.duration is not None:
             return float(self._container.duration / av.time_base)
-        end = 0.0
+        end, self._fresh = 0.0, False
         with self._reading("cannot be read"):
             for packet in self._container.demux():
                 if packet.pts is not None:
@@ -93,9 +123,10 @@ class Clip:
             size = f"{stream.codec_context.width} x {stream.codec_context.height}"
             raise DataError(f"frames of {size} are not read", where=self.path)
         moment = self.duration / 2 if at is None else at
-        best = self._last_until(stream, moment, from_start=False)
-        if best is None:  # the index of some files leads past the moment
-            best = self._last_until(stream, moment, from_start=True)
+        with self._reading("the picture cannot be decoded"):
+            best = self._seeking(lambda: self._last_until(moment, begin=moment))
+            if best is None:
+                best = self._last_until(moment, begin=0)
         if best is None:
             raise DataError(f"has no frame at {moment:.3f} s", where=self.path)
         with self._reading("a frame cannot be converted"):
@@ -104,32 +135,36 @@ class Clip:
         # telephones film sideways and say so
         return np.ascontiguousarray(np.rot90(picture, round(getattr(best, "rotation", 0) / 90) % 4))
 
-    def _last_until(self, stream: Any, moment: float, *, from_start: bool) -> Any:
-        """The last frame whose time is not after ``moment``; None if the first one found is."""
+    def _seeking(self, work: Callable[[], Any]) -> Any:
+        """The work's result; None where decoding failed, which may only mean that it began amid a packet."""
+        import av
+
+        try:
+            return work()
+        except av.error.FFmpegError:
+            return None
+
+    def _last_until(self, moment: float, *, begin: float) -> Any:
+        """The last frame not after ``moment``, decoding from ``begin`` on; None where that is too late."""
+        best, last = None, 0.0
+        sought = self._go_to(self._video, begin)
+        stream: Any = self._video
         step = float(1 / stream.average_rate) if stream.average_rate else 0.04
         late = moment + step / 100  # times are rounded to the container's ticks
-        best, last = None, 0.0
-        with self._reading("the picture cannot be decoded"):
-            self._seek(stream, 0.0 if from_start else moment)
-            for frame in self._container.decode(stream):
-                if frame.time is None:
-                    continue
-                time = frame.time - self._origin
-                if time > late and (best is not None or not from_start):
-                    return best
-                if best is None or time >= last:
-                    best, last = frame, time
-                if time > late:  # the first frame of all comes late: it is what a player shows
-                    return best
+        for frame in self._container.decode(stream):
+            if frame.time is None:
+                continue
+            time = frame.time - self._origin
+            if time > late and (best is not None or sought):
+                return best
+            if best is None or time >= last:
+                best, last = frame, time
+            if time > late:  # the first frame of all comes late: it is what a player shows
+                return best
         if best is not None and moment - last > 1.5 * step + MISSING:
             ends = f"the picture ends at {last + step:.2f} s, {moment:.2f} s is needed"
             raise DataError(f"{ends}: truncated?", where=self.path)
         return best
-
-    def _seek(self, stream: Any, moment: float) -> None:
-        self._container.seek(
-            int((moment + self._origin) / stream.time_base) if moment > 0 else (stream.start_time or 0), stream=stream
-        )
 
     def waveform(self, start: float, end: float, rate: int) -> Array:
         """(round((end - start) * rate),) float32: the window, mean over channels, resampled; zeros beyond the clip.
@@ -147,56 +182,63 @@ class Clip:
             raise DataError(f"claims a sampling rate of {stream.rate} Hz", where=self.path)
         if not 1 <= stream.channels <= MAX_CHANNELS:
             raise DataError(f"claims {stream.channels} channels", where=self.path)
-        first = max(0, math.floor((start - MARGIN) * stream.rate))
-        last = math.ceil((end + MARGIN) * stream.rate)
-        source = self._samples(stream, first, last)
-        resampled = source if stream.rate == rate else self._resampled(source, stream.rate, rate)
-        offset = round((start - first / stream.rate) * rate)
+        old = int(stream.rate)
+        first = max(0, math.floor((start - MARGIN) * old))
+        source = self._samples(old, first, math.ceil((end + MARGIN) * old))
+        resampled = source if old == rate else self._resampled(source, old, rate)
+        offset = round((start - first / old) * rate)
         result = np.zeros(round((end - start) * rate), np.float32)
         part = resampled[max(0, offset) : max(0, offset + len(result))]
         begin = max(0, -offset)
         result[begin : begin + len(part)] = part[: len(result) - begin]
         return result
 
-    def _samples(self, stream: Any, first: int, last: int) -> Array:
-        """(last - first,) float32 mono at the file's rate; zeros where the stream has not begun or is over."""
+    def _samples(self, rate: int, first: int, last: int) -> Array:
+        """(last - first,) float32 mono at the file's ``rate``; zeros where the stream has not begun or is over."""
         result = np.zeros(last - first, np.float32)
-        position: int | None = None
-        for from_start in (False, True):
-            position = None
-            with self._reading("the sound cannot be decoded"):
-                self._seek(stream, 0.0 if from_start else max(0.0, first / stream.rate - 0.25))
-                for frame in self._container.decode(stream):
-                    if frame.sample_rate != stream.rate:
-                        raise ValueError(f"its rate changes from {stream.rate} to {frame.sample_rate} Hz")
-                    if position is None:
-                        # only the first time counts: later ones are rounded to ticks, which would tear holes
-                        position = round(((frame.time or 0.0) - self._origin) * stream.rate)
-                        if position > first and first > 0 and not from_start:
-                            break  # the index of the file led too far
-                    mono = _mono(frame)
-                    low, high = max(position, first), min(position + len(mono), last)
-                    if low < high:
-                        result[low - first : high - first] = mono[low - position : high - position]
-                    position += len(mono)
-                    if position >= last:
-                        break
-            if position is None or position > first or from_start:
-                break
+        with self._reading("the sound cannot be decoded"):
+            position = self._seeking(lambda: self._decode_into(result, rate, first, first / rate - PREROLL))
+            if position is None:
+                position = self._decode_into(result, rate, first, 0)
         if not np.isfinite(result).all():
             raise DataError("the sound holds values that are not finite (NaN)", where=self.path)
-        self._check_end(stream, position or 0, last)
+        self._check_end(rate, position or 0, last)
         return result
 
-    def _check_end(self, stream: Any, position: int, last: int) -> None:
+    def _decode_into(self, result: Array, rate: int, first: int, begin: float) -> int | None:
+        """Fill ``result``, whose first sample is number ``first``, decoding from ``begin`` seconds on.
+
+        Returns the number of the sample where decoding ended; None if it began too late.
+        """
+        sought = self._go_to(self._audio, begin)
+        position, last = None, first + len(result)
+        for frame in self._container.decode(self._audio):
+            if frame.sample_rate != rate:
+                raise ValueError(f"its rate changes from {rate} to {frame.sample_rate} Hz")
+            if position is None:
+                # only the first time counts: later ones are rounded to ticks, which would tear holes
+                position = round(((frame.time or 0.0) - self._origin) * rate)
+                if sought and position > first - WARM * rate:
+                    return None
+            mono = _mono(frame)
+            low, high = max(position, first), min(position + len(mono), last)
+            if low < high:
+                result[low - first : high - first] = mono[low - position : high - position]
+            position += len(mono)
+            if position >= last:
+                break
+        return position
+
+    def _check_end(self, rate: int, position: int, last: int) -> None:
         """A stream that stops before the end it declares was cut short."""
+        stream: Any = self._audio
         declared = float(stream.duration * stream.time_base) if stream.duration else None
         if declared is None and self._video is None:
             declared = self.duration
         if declared is None or position >= last:
             return
-        if position < min(last, declared * stream.rate) - MISSING * stream.rate:
-            ends = f"the sound ends at {position / stream.rate:.2f} s of the {declared:.2f} s it declares"
+        if position < min(last, declared * rate) - MISSING * rate:
+            ends = f"the sound ends at {position / rate:.2f} s of the {declared:.2f} s it declares"
             raise DataError(f"{ends}: truncated", where=self.path)
 
     def _resampled(self, source: Array, old: int, new: int) -> Array:

@@ -12,6 +12,8 @@ __all__ = ["Chart", "Line", "loss_chart"]
 WIDTH, HEIGHT, LEFT, BOTTOM, TOP, RIGHT = 720, 280, 64, 34, 14, 14
 POINTS = 300
 """At most so many points a line; longer runs are averaged over bins."""
+LARGEST = 1e38
+"""Beyond it a loss in fp32 has overflowed."""
 
 
 @dataclass(frozen=True)
@@ -43,12 +45,12 @@ class Chart:
 
 
 def loss_chart(metrics: Sequence[Mapping[str, Any]]) -> Chart | None:
-    """Loss and its terms over steps; None without a step. Values that are not finite leave a gap."""
+    """Loss and its terms over steps; None without a step. Values that are no numbers leave a gap."""
     series: dict[str, list[tuple[float, float]]] = {}
     for step in metrics:
         values = {"loss": step["loss"], **step["terms"]} if len(step["terms"]) > 1 else {"loss": step["loss"]}
         for name, value in values.items():
-            if isinstance(value, int | float) and math.isfinite(value):
+            if isinstance(value, int | float) and abs(value) < LARGEST:
                 series.setdefault(name, []).append((float(step["step"]), float(value)))
     series = {name: _thinned(points) for name, points in series.items()}
     everything = [value for points in series.values() for _, value in points]

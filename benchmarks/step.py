@@ -1,0 +1,167 @@
+"""Seconds a step of AVDD: ours, the floor, and a literal class-by-class loop, all in one run.
+
+    python -m benchmarks.step --image 3x32x32 --mel 64x32 --per-class 10 --factor 2
+    python -m benchmarks.step --precision bf16
+    python -m benchmarks.step --image 3x224x224 --mel 128x56 --device cuda
+
+The floor is the encoders' own forward and backward to the pixels on the synthetic batch, in the best of our group
+sizes, with the
+same kernels and precision. Contenders take turns, so that a machine whose speed drifts treats them alike; figures are
+medians, and
+ratios medians of the ratios within a turn. Data are generated: speed does not depend on what the pictures show.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from benchmarks.literal import LiteralLoop
+from limbeck.data.toy import make_toy
+from limbeck.engine.groups import groups
+from limbeck.engine.initial import initial_set
+from limbeck.engine.loop import Loop
+from limbeck.engine.run import plan
+from limbeck.engine.statistics import StatisticsCache, statistics_key
+
+
+def main() -> None:
+    options = parse()
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ.setdefault("LIMBECK_CACHE", folder)
+        report(options, measure(options, Path(folder)))
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--image", default="3x32x32")
+    parser.add_argument("--mel", default="64x32")
+    parser.add_argument("--classes", type=int, default=10)
+    parser.add_argument("--per-class", type=int, default=10)
+    parser.add_argument("--factor", type=int, default=2)
+    parser.add_argument("--channels", type=int, default=128)
+    parser.add_argument("--real-batch", type=int, default=128)
+    parser.add_argument("--precision", default="fp32")
+    parser.add_argument("--kernels", default="auto")
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--threads", type=int)
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--json", action="store_true")
+    return parser.parse_args()
+
+
+def measure(options: argparse.Namespace, folder: Path) -> dict[str, list[float]]:
+    channels, side, _ = map(int, options.image.split("x"))
+    mel = tuple(map(int, options.mel.split("x")))
+    store = make_toy(
+        folder / "store", classes=options.classes, per_class=(options.real_batch + 20, 1, 1), image_size=side,
+        channels=channels, mel=mel, captions=False,
+    )  # fmt: skip
+    planned = plan(
+        "avdd",
+        store,
+        settings={
+            "per_class": options.per_class, "factor": options.factor, "init": "random", "steps": 10**6,
+            "channels": options.channels, "real_batch": options.real_batch, "precision": options.precision,
+            "kernels": options.kernels, "device": options.device, "threads": options.threads, "lr": 1e-9,
+        },
+    )  # fmt: skip
+    options.resolved = planned.numerics
+    start = initial_set(store, planned.settings, planned.numerics, {})
+    make = lambda cache: Loop(planned.method, start, store, planned.settings, planned.numerics, cache)  # noqa: E731
+    uncached = make(None)
+    key = statistics_key(store, uncached.encoders, planned.settings, planned.numerics)
+    shapes = {m: (options.classes, e.embedding) for m, e in uncached.encoders.items()}
+    cache = StatisticsCache(folder / "cache", key, shapes, "fp32", 1e12)
+    filling = make(cache)
+    for _ in zip(range(options.repeats + 1), filling.run(10**6), strict=False):
+        pass
+    cached = make(cache)
+    floor = best_floor(uncached)
+    bf16 = options.precision == "bf16"
+    contenders: dict[str, Callable[[], object]] = {
+        "floor": floor,
+        "cached": lambda: next(cached.run(10**6)),
+        "uncached": lambda: next(uncached.run(10**6)),
+        # the scripts run in fp32; under bf16 the literal loop is still theirs
+        "literal": LiteralLoop(uncached, cached=False, autocast=False).step,
+        "literal cached": LiteralLoop(uncached, cached=True, autocast=False).step,
+        **({"literal bf16": LiteralLoop(uncached, cached=False, autocast=True).step} if bf16 else {}),
+    }
+    for run in contenders.values():  # warm up: compile, allocate, fill the literal loop's own means
+        timed(run, uncached.device)
+    seconds: dict[str, list[float]] = {name: [] for name in contenders}
+    for _ in range(options.repeats):
+        for name, run in contenders.items():
+            seconds[name].append(timed(run, uncached.device))
+    return seconds
+
+
+def best_floor(loop: Loop) -> Callable[[], None]:
+    """Forward and backward to the pixels of all decoded items, in the fastest group size."""
+    eye = loop.eye()
+    with torch.no_grad():
+        batch, _ = loop.synthetic.decode()
+
+    def run(size: int) -> None:
+        per_class = loop.items_per_step // loop.classes
+        for classes in groups(loop.classes, size):
+            for name, encoder in loop.encoders.items():
+                items = batch[name][classes.start * per_class : classes.stop * per_class].detach().requires_grad_()
+                encoder.embed(eye.weights[name], items).sum().backward()
+
+    sizes = sorted({1, 2, 5, loop.classes, loop.numerics.group})
+    speed = {}
+    for size in sizes:
+        timed(lambda size=size: run(size), loop.device)
+        speed[size] = statistics.median(timed(lambda size=size: run(size), loop.device) for _ in range(3))
+    best = min(speed, key=lambda size: speed[size])
+    return lambda: run(best)
+
+
+def timed(run: Callable[[], object], device: torch.device) -> float:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    start = time.perf_counter()
+    run()
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter() - start
+
+
+def report(options: argparse.Namespace, seconds: dict[str, list[float]]) -> None:
+    ratio = lambda a, b: statistics.median(x / y for x, y in zip(seconds[a], seconds[b], strict=True))  # noqa: E731
+    result = {
+        "numerics": options.resolved.to_dict(),
+        "seconds": {name: statistics.median(values) for name, values in seconds.items()},
+        "cached / floor": ratio("cached", "floor"),
+        "literal / uncached": ratio("literal", "uncached"),
+        "literal / cached": ratio("literal", "cached"),
+        "literal cached / cached": ratio("literal cached", "cached"),
+    }
+    if "literal bf16" in seconds:
+        result["literal bf16 / uncached"] = ratio("literal bf16", "uncached")
+    if options.json:
+        print(json.dumps(result))
+        return
+    print(f"{options.image} + {options.mel}, {options.classes} x {options.per_class}, factor {options.factor}")
+    print(f"{result['numerics']}")
+    for name, value in result["seconds"].items():
+        print(f"  {name:16} {value:8.3f} s")
+    for name, value in result.items():
+        if "/" in name:
+            print(f"  {name:24} {value:6.2f}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""How a synthetic set is scored."""

@@ -1,0 +1,72 @@
+"""A score and everything that says what it means: what ``result.json`` holds."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from limbeck.evaluation.study import Summary, summarise
+
+__all__ = ["Result", "Run"]
+
+
+@dataclass(frozen=True)
+class Run:
+    """One student: its architecture, its seed, and percent by metric ("fused" and one for each modality)."""
+
+    student: str
+    seed: int
+    scores: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Result:
+    """Scores of all students of one set.
+
+    Args:
+        chance: percent that guessing gets, 100 / C.
+        majority: percent that always saying the split's most frequent class gets.
+        confusion: [true][predicted] counts of the fused predictions, summed over students; None for many classes.
+        settings: what else moves a score's last digits or its meaning.
+    """
+
+    protocol: str
+    version: int
+    selection: str
+    students: tuple[str, ...]
+    seeds: tuple[int, ...]
+    split: str
+    dataset: str
+    data_hash: str
+    settings: dict[str, Any]
+    runs: tuple[Run, ...]
+    chance: float
+    majority: float
+    seconds: float
+    confusion: list[list[int]] | None = None
+    metrics: tuple[str, ...] = field(default=())
+
+    def summary(self, metric: str, runs: Sequence[Run] | None = None) -> Summary:
+        """Mean, spread and interval over ``runs``, all of them by default."""
+        return summarise([run.scores[metric] for run in (self.runs if runs is None else runs)])
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready: every field, and mean, std, n and interval by metric (by student too where there are several)."""
+        found = {**dataclasses.asdict(self), "n": len(self.runs), **self._statistics(self.runs)}
+        for name in ("students", "seeds", "runs", "metrics"):
+            found[name] = list(found[name])
+        if len(self.students) > 1:
+            found["by_student"] = {
+                name: self._statistics([run for run in self.runs if run.student == name]) for name in self.students
+            }
+        return found
+
+    def _statistics(self, runs: Sequence[Run]) -> dict[str, Any]:
+        each = {metric: self.summary(metric, runs) for metric in self.metrics}
+        return {
+            "mean": {m: s.mean for m, s in each.items()},
+            "std": {m: s.std for m, s in each.items()},
+            "interval": {m: None if s.interval is None else list(s.interval) for m, s in each.items()},
+        }

@@ -1,0 +1,151 @@
+"""What every method must satisfy; a new method is here by being in the folder."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+
+import numpy as np
+import pytest
+import torch
+
+import limbeck
+from limbeck.data.toy import make_toy
+from limbeck.engine import run as run_module
+from limbeck.engine.initial import initial_set
+from limbeck.engine.loop import Loop
+from limbeck.engine.run import plan
+from limbeck.methods import methods
+
+ALL = methods()
+STEPPING = [name for name, method in ALL.items() if method.kind != "coreset"]
+SETTINGS = {
+    "per_class": 2, "kernels": "literal", "channels": 8, "threads": 1, "device": "cpu", "real_batch": 20,
+    "init": "random", "group": 4, "real_group": 4,
+}  # fmt: skip
+
+
+def settings(name, **changes):
+    steps = {} if ALL[name].kind == "coreset" else {"steps": 4}
+    return {**SETTINGS, **steps, **changes}
+
+
+def same(a, b):
+    return all(torch.equal(a.values[k], v) for k, v in b.values.items())
+
+
+def loop_of(toy, name, **changes):
+    planned = plan(name, toy, settings=settings(name, **changes))
+    return Loop(planned.method, initial_set(toy, planned.settings, planned.numerics, {}), toy, planned.settings,
+                planned.numerics, None)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_it_says_what_it_is(name):
+    card = ALL[name].card()
+    assert card["name"] == name
+    assert card["title"]
+    assert card["description"]
+    assert card["kind"] in ("coreset", "distillation", "control")
+    assert set(card["by"]) <= {"class", "pairs"}
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_its_settings_are_documented(name):
+    text = inspect.getdoc(ALL[name])
+    for field in dataclasses.fields(ALL[name]):
+        assert field.name in text, f"{name} does not say what {field.name} is"
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_equal_seeds_equal_bits(toy, tmp_path, name):
+    one = limbeck.distill(name, toy, out=tmp_path / "1", **settings(name))
+    two = limbeck.distill(name, toy, out=tmp_path / "2", cache=False, **settings(name))
+    other = limbeck.distill(name, toy, out=tmp_path / "3", **settings(name, seed=1))
+    assert same(one, two)
+    assert not same(one, other)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_the_result_is_balanced_labelled_and_finite(toy, tmp_path, name):
+    done = limbeck.distill(name, toy, out=tmp_path / "1", **settings(name))
+    assert done.labels.tolist() == [0, 0, 1, 1, 2, 2, 3, 3]
+    assert all(torch.isfinite(v).all() for v in done.values.values())
+    assert done.provenance["method"] == name
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_it_leaves_the_real_set_alone(toy, tmp_path, name):
+    before = {m: toy.stored(m, np.arange(len(toy))) for m in toy.modalities}
+    limbeck.distill(name, toy, out=tmp_path / "1", **settings(name))
+    assert all(torch.equal(before[m], toy.stored(m, np.arange(len(toy)))) for m in before)
+
+
+@pytest.mark.parametrize("name", STEPPING)
+def test_it_lowers_its_own_loss(toy, name):
+    """On one fixed eye, so that the fall is not the luck of the draw."""
+    loop = loop_of(toy, name, lr=0.0005, momentum=0.0)
+    eye = loop.eye()
+    loop.eye = lambda: eye
+    losses = [sum(found.terms.values()) for found in loop.run(15)]
+    assert losses[-1] < 0.9 * losses[0]
+
+
+@pytest.mark.parametrize("name", STEPPING)
+def test_it_leaves_encoders_alone(toy, name):
+    loop = loop_of(toy, name)
+    eye = loop.eye()
+    before = {m: {k: w.clone() for k, w in weights.items()} for m, weights in eye.weights.items()}
+    loop.eye = lambda: eye
+    next(loop.run(1))
+    for m, weights in eye.weights.items():
+        assert all(torch.equal(before[m][k], w) and not w.requires_grad for k, w in weights.items())
+
+
+@pytest.mark.parametrize("name", STEPPING)
+@pytest.mark.parametrize("group", [1, 2, 3])
+def test_groups_give_the_same_gradient(toy, name, group):
+    def gradient(size):
+        loop = loop_of(toy, name, group=size, real_group=size)
+        loop.optimiser.step = lambda: None
+        next(loop.run(1))
+        return {k: v.grad for k, v in loop.synthetic.values.items()}
+
+    whole, part = gradient(4), gradient(group)
+    for k, v in whole.items():
+        assert torch.allclose(v, part[k], atol=1e-5 * float(v.abs().max()))
+
+
+@pytest.mark.parametrize("name", STEPPING)
+def test_a_cut_run_resumes_to_the_same_bits(toy, tmp_path, monkeypatch, name):
+    whole = limbeck.distill(name, toy, out=tmp_path / "whole", **settings(name))
+
+    class Cut(Exception):
+        pass
+
+    def cut(folder, state, write=run_module.write_checkpoint):
+        write(folder, state)
+        if state.step == 2:
+            raise Cut
+
+    monkeypatch.setattr(run_module, "write_checkpoint", cut)
+    with pytest.raises(Cut):
+        limbeck.distill(name, toy, out=tmp_path / "cut", checkpoint_every=0, **settings(name))
+    monkeypatch.undo()
+    assert same(whole, limbeck.distill(name, out=tmp_path / "cut", resume=True))
+
+
+@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("mix", [("image",), ("depth", "text"), ("image", "audio", "feature")])
+def test_any_modalities(tmp_path, name, mix):
+    store = make_toy(tmp_path / "store", modalities=mix, classes=3, per_class=(8, 2, 2))
+    fewest, most = ALL[name].modalities
+    fits = fewest <= len(mix) <= (most or 9)
+    spatial = all(m.spatial for m in store.modalities.values())
+    given = settings(name, per_class=1, real_batch=8, **({} if spatial else {"factor": 1}))
+    if not fits:
+        with pytest.raises(limbeck.errors.ConfigError, match=f"{name} needs"):
+            limbeck.distill(name, store, out=tmp_path / "run", **given)
+        return
+    done = limbeck.distill(name, store, out=tmp_path / "run", **given)
+    assert list(done.modalities) == list(mix)
