@@ -29,7 +29,7 @@ from limbeck.data.toy import make_toy
 from limbeck.engine.groups import groups
 from limbeck.engine.initial import initial_set
 from limbeck.engine.loop import Loop
-from limbeck.engine.run import plan
+from limbeck.engine.plan import plan
 from limbeck.engine.statistics import StatisticsCache, statistics_key
 
 
@@ -78,7 +78,7 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, list[float]]
     )  # fmt: skip
     options.resolved = planned.numerics
     start = initial_set(store, planned.settings, planned.numerics, {})
-    make = lambda cache: Loop(planned.method, start, store, planned.settings, planned.numerics, cache)  # noqa: E731
+    make = lambda cache: Loop(planned, start, cache)  # noqa: E731
     uncached = make(None)
     key = statistics_key(store, uncached.encoders, planned.settings, planned.numerics)
     shapes = {m: (options.classes, e.embedding) for m, e in uncached.encoders.items()}

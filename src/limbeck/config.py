@@ -6,12 +6,13 @@ import dataclasses
 import hashlib
 import types
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from limbeck.errors import ConfigError, nearest
 from limbeck.files import canonical
 
-__all__ = ["build", "settings_hash"]
+__all__ = ["build", "read_settings", "settings_hash"]
 
 Settings = TypeVar("Settings")
 
@@ -36,6 +37,19 @@ def build(cls: type[Settings], values: Mapping[str, Any], *, where: str = "") ->
         if not _fits(value, hints[name]):
             raise ConfigError(f"{where}{name} is {value!r}", hint=f"It takes {_describe(hints[name])}.", where=None)
     return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+
+
+def read_settings(path: Path) -> dict[str, Any]:
+    """Settings from a YAML or JSON file. Raises ConfigError where it holds none."""
+    import yaml
+
+    try:
+        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(f"not readable as YAML or JSON ({error})", where=path) from error
+    if not isinstance(found, dict) or not all(isinstance(key, str) for key in found):
+        raise ConfigError("holds no settings by name", where=path)
+    return found
 
 
 def settings_hash(*parts: Any) -> str:

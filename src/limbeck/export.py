@@ -100,7 +100,7 @@ def _to_folder(synthetic: SyntheticSet, folder: Path) -> None:
 def _write_media(modality: Modality, values: Tensor, paths: list[Path]) -> None:
     from PIL import Image as Pillow
 
-    from limbeck.report.media import wav_bytes
+    from limbeck.modalities.wav import wav_bytes
 
     if isinstance(modality, Audio):
         for path, samples in zip(paths, modality.waveform(values), strict=True):

@@ -1,7 +1,7 @@
 """The one supervised loop: students and feature networks, several at once, each as if it were trained alone.
 
-Every random number hangs on the network's own seed, the epoch and the batch, so a network is the same in whichever group it
-is trained and from whichever epoch it is resumed.
+Every random number hangs on the network's own seed, the epoch and the batch, so a network is the same in whichever
+group it is trained and from whichever epoch it is resumed.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from limbeck.allocator import keep_freed_memory
 from limbeck.augment import DSA
 from limbeck.encoders.base import Encoder, Weights, draw_uniform
 from limbeck.errors import ConfigError, DataError, NumericsError, ResumeError
@@ -129,6 +130,21 @@ class Rows:
         self.id = f"{store.data_hash}-{hashlib.sha256(self.rows.tobytes()).hexdigest()[:16]}"
         store.keep_on(self.device)
 
+    @classmethod
+    def labelled(
+        cls,
+        store: PairedStore,
+        split: str,
+        modalities: Mapping[str, Modality],
+        device: str | torch.device = "cpu",
+    ) -> Rows:
+        """The items of a split that have a label. Raises DataError where there is none."""
+        rows = store.rows(split)
+        rows = rows[np.asarray(store.labels)[rows] >= 0]
+        if not len(rows):
+            raise DataError(f"no item of split {split!r} has a label", where=store.path)
+        return cls(store, rows, modalities, device)
+
     def __len__(self) -> int:
         return len(self.rows)
 
@@ -224,8 +240,8 @@ def train(
     """Train one network for each seed.
 
     Args:
-        at_once: how many go through one pass as groups of one convolution; the result is the same to rounding. By default
-            one on a CPU, where nothing is gained, and all on a GPU.
+        at_once: how many go through one pass as groups of one convolution; the result is the same to rounding. By
+            default one on a CPU, where nothing is gained, and all on a GPU.
         checkpoint: a folder; the state is kept there after every epoch, and training goes on from it.
         report: called after each step with the number of batches all networks have seen.
 
@@ -238,6 +254,7 @@ def train(
     """
     if not len(data):
         raise DataError("there is nothing to train on")
+    keep_freed_memory()
     size = at_once or (1 if torch.device(device).type == "cpu" else len(seeds))
     trained: list[Weights] = []
     for group in chunks(list(seeds), max(1, size)):
@@ -301,13 +318,13 @@ class _Group:
 
     def _step(self, epoch: int, step: int, indices: Tensor) -> Tensor:
         batch = self.data.batch(indices.flatten())
-        split = {name: x.unflatten(0, indices.shape) for name, x in batch.items()}  # type: ignore[no-untyped-call]
+        split = {name: x.unflatten(0, indices.shape) for name, x in batch.items()}
         if self.augment is not None:
             split = {name: self._augmented(name, x, epoch, step) for name, x in split.items()}
         labels = self.data.labels[indices].to(self.device)
         losses = self.student.losses(self.weights, split, labels)
         self.adam.zero_grad()
-        losses.sum().backward()  # type: ignore[no-untyped-call]
+        losses.sum().backward()
         self.adam.step()
         return losses.detach()
 

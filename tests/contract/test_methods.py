@@ -14,7 +14,7 @@ from limbeck.data.toy import make_toy
 from limbeck.engine import run as run_module
 from limbeck.engine.initial import initial_set
 from limbeck.engine.loop import Loop
-from limbeck.engine.run import plan
+from limbeck.engine.plan import plan
 from limbeck.methods import methods
 
 ALL = methods()
@@ -36,8 +36,7 @@ def same(a, b):
 
 def loop_of(toy, name, **changes):
     planned = plan(name, toy, settings=settings(name, **changes))
-    return Loop(planned.method, initial_set(toy, planned.settings, planned.numerics, {}), toy, planned.settings,
-                planned.numerics, None)  # fmt: skip
+    return Loop(planned, initial_set(toy, planned.settings, planned.numerics, {}), None)
 
 
 @pytest.mark.parametrize("name", ALL)

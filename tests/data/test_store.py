@@ -51,6 +51,7 @@ def test_open_gives_back_what_was_written(toy: PairedStore) -> None:
     assert again.data_hash == toy.data_hash
     assert again.settings["difficulty"] == 0.5
     json.dumps(again.summary())
+    assert again.summary()["captions"] == 30
     assert again.summary()["classes"]["class 1"] == {"train": 6, "validation": 2, "test": 2}
 
 
@@ -154,7 +155,9 @@ def test_object_arrays_are_never_read(copy: Path) -> None:
     assert not Path("exploded").exists()
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"format": "limbeck-store"}', "[" * 100_000, "\x00", '{"a": NaN}'])
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", "null", '{"format": "limbeck-store"}', "[" * 100_000, "\x00", '{"a": NaN}']
+)
 def test_a_store_json_that_is_none_is_refused(copy: Path, text: str) -> None:
     (copy / "store.json").write_text(text)
     with pytest.raises(FormatError, match=r"store\.json"):

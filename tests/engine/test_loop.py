@@ -7,7 +7,7 @@ import torch
 
 from limbeck.engine.initial import initial_set
 from limbeck.engine.loop import Loop
-from limbeck.engine.run import plan
+from limbeck.engine.plan import plan
 from limbeck.errors import NumericsError
 from tests.reference.avdd import literal_run
 
@@ -18,7 +18,7 @@ def make(toy, method, small, method_settings=None, **settings):
         method_settings=method_settings,
     )  # fmt: skip
     start = initial_set(toy, planned.settings, planned.numerics, {})
-    return Loop(planned.method, start, toy, planned.settings, planned.numerics, None)
+    return Loop(planned, start, None)
 
 
 def values_after(loop, steps):

@@ -18,6 +18,7 @@ from PIL import Image as Pillow
 from limbeck.errors import FormatError
 from limbeck.modalities import Audio, Depth, Feature, Image, Text
 from limbeck.report import write_report
+from limbeck.report.scores import score_table
 from limbeck.synthetic import SyntheticSet
 
 IMAGE = Image(shape=(3, 8, 8))
@@ -196,6 +197,34 @@ def test_what_is_missing_is_said(tmp_path):
     for part in ("not been scored yet", "no metrics.jsonl", "nothing to compare with"):
         assert part in page.text
     assert "polyline" not in page.tags
+
+
+def test_scores_are_what_an_evaluation_writes():
+    from limbeck.evaluation.result import Result, Run
+
+    def result(students, base, n):
+        runs = tuple(
+            Run(s, seed, {"fused": base + 10 * k + seed, "image": base - 20.0})
+            for k, s in enumerate(students)
+            for seed in range(n)
+        )
+        settings = ("recognition-avdd", 1, "last epoch", tuple(students), tuple(range(n)), "test", "farm", "ab", {})
+        return Result(*settings, runs, chance=25.0, majority=30.0, seconds=1.0, metrics=("fused", "image")).to_dict()
+
+    table = score_table(result(["convnet", "lenet"], 50.0, 3), result(["convnet"], 90.0, 2), 3)
+    assert [(r.student, r.metric, r.mean, r.n, r.whole, r.whole_n) for r in table.rows] == [
+        ("convnet", "Picture", 30.0, 3, 70.0, 2),
+        ("convnet", "Fused", 51.0, 3, 90.5, 2),
+        ("lenet", "Picture", 30.0, 3, None, None),
+        ("lenet", "Fused", 61.0, 3, None, None),
+    ]
+    fused = table.rows[1]
+    assert fused.std == 1.0
+    assert fused.low == pytest.approx(51 - 4.303 / 3**0.5, abs=1e-3)
+    assert (table.chance, table.headline) == (25.0, fused)
+    alone = score_table(result(["convnet"], 50.0, 1), None, 3)
+    assert (alone.rows[1].std, alone.rows[1].low, alone.rows[1].whole) == (None, None, None)
+    assert score_table({"protocol": "p"}, None, 3) is None
 
 
 def test_a_whole_score_in_a_file_of_its_own_is_found(tmp_path):

@@ -10,7 +10,7 @@ import types
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Union, get_args, get_origin, get_type_hints
 
-from jsonargparse import ActionConfigFile, ArgumentError, ArgumentParser
+from jsonargparse import ArgumentError, ArgumentParser
 
 from limbeck import __version__
 from limbeck.errors import ConfigError, nearest
@@ -65,9 +65,7 @@ def _by_method(parser: ArgumentParser, *, estimate: bool) -> None:
     for name, method in methods().items():
         sub = _parser(inspect.getdoc(method) or "", f"{parser.prog} {name}")
         chosen.add_subcommand(name, sub, help=method.title)
-        sub.add_argument(
-            "--config", action=ActionConfigFile, help="settings in YAML or JSON, such as a run's config.json"
-        )
+        sub.add_argument("--config", type=str, help="settings in YAML or JSON, such as a run's config.json")
         sub.add_argument("--data", type=str, help="digits, toy, or the folder of a prepared store")
         if not estimate:
             sub.add_argument("--out", type=str, help="the run folder")
@@ -189,7 +187,7 @@ def _explained(text: str, parser: ArgumentParser, arguments: Sequence[str]) -> C
         word = found[1].split()[0].partition("=")[0]
         return ConfigError(f"unknown option {word}", hint=nearest(word, known))
     if found := re.search(r"invalid choice: '([^']*)' \(choose from (.*)\)", text):
-        what = "method" if "method_name" in text else "verb"
+        what = "method" if arguments[0] in OPTIONS else "verb"
         return ConfigError(f"unknown {what} {found[1]!r}", hint=nearest(found[1], re.findall(r"[\w-]+", found[2])))
     if found := re.search(r"expected \"(?:.*\.)?(\w+)\" to be one of \{(.*?)\}", text):
         return ConfigError(f"no {found[1].replace('method_name', 'method')} given", hint=f"Choose one of {found[2]}.")
@@ -198,14 +196,13 @@ def _explained(text: str, parser: ArgumentParser, arguments: Sequence[str]) -> C
         wanted = re.sub(r"typing\.|<class '(\w+)'>", r"\1", " ".join(found[2].split()))
         value = f" is {given[1]!r}" if given else ""
         return ConfigError(f"--{found[1].replace('_', '-')}{value}", hint=wanted or text)
-    if found := re.search(r"[Kk]ey ['\"](?:.*?\.)?([\w]+)['\"]", text):
-        return ConfigError(f"unknown setting {found[1]}", hint=nearest(f"--{found[1]}", known))
     return ConfigError(" ".join(text.split()))
 
 
 def _options_of(parser: ArgumentParser, arguments: Sequence[str]) -> set[str]:
     """Options of the parser that the typed words lead to."""
-    current, words = parser, [a for a in arguments if not a.startswith("-")]
+    current: Any = parser
+    words = [a for a in arguments if not a.startswith("-")]
     for word in words:
         sub = next((a for a in current._actions if getattr(a, "_name_parser_map", None)), None)
         if sub is None or word not in sub._name_parser_map:

@@ -18,33 +18,23 @@ __all__ = ["VERBS"]
 
 def _distill(options: Namespace) -> None:
     from limbeck.engine.run import distill
-    from limbeck.engine.settings import RunSettings
 
-    name, chosen, method = _method(options)
+    name, chosen, settings = _told(options)
     if not chosen.out:
         raise ConfigError("no --out", hint="Say which folder the run is to fill.")
-    synthetic = distill(
-        name,
-        chosen.data,
-        out=chosen.out,
-        resume=chosen.resume,
-        progress=True,
-        method_settings=method,
-        **given(chosen, RunSettings),
-    )
+    synthetic = distill(name, out=chosen.out, resume=chosen.resume, progress=True, **settings)
     show.done(synthetic, Path(chosen.out))
 
 
 def _estimate(options: Namespace) -> None:
     from limbeck.engine.estimate import estimate
-    from limbeck.engine.run import plan
-    from limbeck.engine.settings import RunSettings
+    from limbeck.engine.plan import plan
 
-    name, chosen, method = _method(options)
-    if not chosen.data:
+    name, chosen, settings = _told(options)
+    data, method_settings = settings.pop("data", None), settings.pop("method_settings")
+    if not data:
         raise ConfigError("no --data", hint="Name a data set or a store's folder.")
-    planned = plan(name, chosen.data, settings=given(chosen, RunSettings), method_settings=method)
-    show.cost(estimate(planned), chosen.json)
+    show.cost(estimate(plan(name, data, settings=settings, method_settings=method_settings)), chosen.json)
 
 
 def _evaluate(options: Namespace) -> None:
@@ -70,7 +60,7 @@ def _evaluate(options: Namespace) -> None:
 
 
 def _prepare(options: Namespace) -> None:
-    from limbeck.data import PrepareSettings, prepare
+    from limbeck.data.prepare import PrepareSettings, prepare
 
     settings = PrepareSettings(**given(options, PrepareSettings))
     store = prepare(
@@ -122,13 +112,20 @@ def _doctor(options: Namespace) -> None:
     show.summary(diagnose(), options.json)
 
 
-def _method(options: Namespace) -> tuple[str, Any, dict[str, Any]]:
-    """Method name, its options, and the method settings among them."""
+def _told(options: Namespace) -> tuple[str, Namespace, dict[str, Any]]:
+    """Method name, its options, and the settings among them: what was typed, over what the --config file says."""
+    from limbeck.config import read_settings
+    from limbeck.engine.settings import RunSettings
+
     name = options.method_name
     chosen = options[name]
-    settings = chosen.get("method")
-    typed = {} if settings is None else {k: v for k, v in settings.as_dict().items() if v is not None}
-    return name, chosen, typed
+    told = read_settings(Path(chosen.config)) if chosen.config else {}
+    method = told.pop("method", None) or {}
+    typed = chosen.get("method")
+    if typed is not None:
+        method |= {k: v for k, v in typed.as_dict().items() if v is not None}
+    told |= given(chosen, RunSettings) | ({"data": chosen.data} if chosen.data else {})
+    return name, chosen, {**told, "method_settings": method}
 
 
 VERBS: dict[str, Callable[[Any], None]] = {

@@ -127,6 +127,11 @@ class Captions(Sequence[tuple[str, ...]]):
             raise FormatError("the offsets of its captions are out of order", where=where, hint=_AGAIN)
         self._strings, self._offsets = strings, offsets
 
+    @property
+    def total(self) -> int:
+        """Captions of all items together."""
+        return len(self._strings)
+
     def __len__(self) -> int:
         return len(self._offsets) - 1
 

@@ -112,6 +112,7 @@ class Manifest(Reader):
                 )
 
     def rows(self) -> Iterator[Row | BadRow]:
+        filled = self._filled  # raises here, once, where the whole manifest is wrong
         for number, cells in self._records():
             name = f"{number:06d}"
             if isinstance(cells, str):
@@ -120,16 +121,16 @@ class Manifest(Reader):
             if not _empty(cells.get("id")):
                 name = str(cells["id"])
             try:
-                yield self._row(name, number, cells)
+                yield self._row(name, number, cells, filled)
             except DataError as error:
                 yield BadRow(name, self.path.name, number, reason(error))
 
-    def _row(self, name: str, number: int, cells: Mapping[str, Any]) -> Row:
-        optional = {"id", "start", "end", *(n for n in self._filled if _CAPTION.fullmatch(n))}
-        for column in sorted(self._filled - optional):
+    def _row(self, name: str, number: int, cells: Mapping[str, Any], filled: frozenset[str]) -> Row:
+        optional = {"id", "start", "end", *(n for n in filled if _CAPTION.fullmatch(n))}
+        for column in sorted(filled - optional):
             if _empty(cells.get(column)):
                 raise DataError(f"has nothing in the column {column!r}")
-        media = {column: self._media(column, cells[column]) for column in MEDIA if column in self._filled}
+        media = {column: self._media(column, cells[column]) for column in MEDIA if column in filled}
         video = media.pop("video", None)
         if video is not None:
             media = {"image": video, "audio": video, **media}
@@ -139,8 +140,8 @@ class Manifest(Reader):
         start, end = seconds(cells.get("start"), "start"), seconds(cells.get("end"), "end")
         if start is not None and end is not None and not end > start:
             raise DataError(f"ends ({end} s) before it starts ({start} s)")
-        label = str(cells["label"]) if "label" in self._filled else None
-        split = split_name(str(cells["split"])) if "split" in self._filled else None
+        label = str(cells["label"]) if "label" in filled else None
+        split = split_name(str(cells["split"])) if "split" in filled else None
         return Row(name, self.path.name, number, media, label, split, captions, start, end)
 
     def _media(self, column: str, value: object) -> Media:

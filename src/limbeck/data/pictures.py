@@ -131,10 +131,10 @@ def _load(path: Path) -> Any:
 
     _check_file(path)
     try:
-        with warnings.catch_warnings():
+        with path.open("rb") as file, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # odd metadata is nobody's concern here
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            picture = Image.open(path, formats=FORMATS)
+            picture = Image.open(file, formats=FORMATS)
             if picture.width * picture.height > MAX_PIXELS:
                 raise DataError(f"a picture of {picture.width} x {picture.height} is not read", where=path)
             picture.load()

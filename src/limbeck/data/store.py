@@ -85,7 +85,7 @@ class PairedStore:
     skipped: list[dict[str, Any]]
     labels: IntArray
     ids: Sequence[str]
-    captions: Sequence[tuple[str, ...]]
+    captions: Captions
     splits: tuple[str, ...]
 
     def __init__(
@@ -235,7 +235,7 @@ class PairedStore:
             "splits": {s: int(c.sum()) for s, c in named.items()},
             "classes": {c: {s: int(n[k + 1]) for s, n in named.items()} for k, c in enumerate(self.classes)},
             "unlabelled": int(counts[:, 0].sum()),
-            "captions": sum(map(len, self.captions)) if len(self) <= 10_000 else None,
+            "captions": self.captions.total,
             "modalities": {m.name: m.to_dict() for m in self.modalities.values()},
             "bytes": {name: int(a.nbytes) for name, a in self._arrays.items()},
             "skipped": len(self.skipped),

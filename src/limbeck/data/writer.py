@@ -132,13 +132,13 @@ class StoreWriter:
         changed = [k for k in plan if plan[k] != old.get(k)]
         if changed:
             names = changed
-            if changed == ["settings"]:
+            if "settings" in changed:  # what people set says more than what follows from it
                 both = {**old["settings"], **plan["settings"]}
                 names = [k for k in both if old["settings"].get(k) != plan["settings"].get(k)]
             raise ResumeError(
                 f"an unfinished preparation with other {', '.join(sorted(names))} stands here",
                 where=self.staging,
-                hint="Use the same settings to go on with it, or start over (resume=False, --no-resume).",
+                hint="Use the same settings to go on with it, or start over (resume=False).",
             )
 
     def _undo_finish(self) -> None:

@@ -70,12 +70,15 @@ def read_checkpoint(folder: Path, run_hash: str) -> Checkpoint | None:
         raise ResumeError(
             "belongs to a run with other settings", where=path, hint="Resume with the run's own settings."
         )
-    pick = lambda prefix: {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}  # noqa: E731
     return Checkpoint(
         step=about["step"],
         run_hash=run_hash,
         metrics_bytes=about["metrics_bytes"],
         seconds=about["seconds"],
-        values=pick("value."),
-        momenta=pick("momentum."),
+        values=_below("value.", tensors),
+        momenta=_below("momentum.", tensors),
     )
+
+
+def _below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): x for name, x in tensors.items() if name.startswith(prefix)}

@@ -13,7 +13,8 @@ from typing import Any
 import torch
 
 from limbeck.engine.initial import chosen_modalities, initial_set
-from limbeck.engine.run import Plan, make_loop
+from limbeck.engine.loop import Loop
+from limbeck.engine.plan import Plan
 from limbeck.engine.statistics import StatisticsCache, statistics_key
 
 __all__ = ["estimate"]
@@ -46,7 +47,7 @@ def estimate(planned: Plan, *, trials: int = 3) -> dict[str, Any]:
         key = statistics_key(planned.store, encoders, settings, numerics)
         cache = StatisticsCache(Path(folder), key, shapes, settings.cache_dtype, 1e12)
         for name in ("seconds_per_step", "seconds_per_step_cached"):  # the second pass finds the first one's means
-            loop = make_loop(planned, start, cache)
+            loop = Loop(planned, start, cache)
             times = []
             for _ in range(trials + 1):
                 began = time.perf_counter()

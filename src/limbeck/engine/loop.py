@@ -19,8 +19,7 @@ from limbeck.engine.views import ClassGroup, Eye, real_means, step_eye
 from limbeck.errors import MemoryLimitError
 
 if TYPE_CHECKING:
-    from limbeck.data.store import PairedStore
-    from limbeck.engine.numerics import Numerics
+    from limbeck.engine.plan import Plan
     from limbeck.engine.settings import RunSettings
     from limbeck.methods import Method
     from limbeck.synthetic import SyntheticSet
@@ -39,23 +38,15 @@ class Loop:
     """Steps ``synthetic`` in place.
 
     Args:
-        method: gives the loss terms.
+        planned: method, settings, numerics and real set.
         synthetic: by class, classes in order, equal numbers of items; moved to the device.
-        store: the real set.
         cache: of real means, or None to compute them each step.
     """
 
-    def __init__(
-        self,
-        method: Method,
-        synthetic: SyntheticSet,
-        store: PairedStore,
-        settings: RunSettings,
-        numerics: Numerics,
-        cache: StatisticsCache | None,
-    ) -> None:
-        self.method, self.synthetic, self.store = method, synthetic, store
-        self.settings, self.numerics, self.cache = settings, numerics, cache
+    def __init__(self, planned: Plan, synthetic: SyntheticSet, cache: StatisticsCache | None) -> None:
+        settings, numerics, store = planned.settings, planned.numerics, planned.store
+        self.method, self.settings, self.store = planned.method, settings, store
+        self.synthetic, self.cache = synthetic, cache
         self.device = torch.device(numerics.device)
         self.encoders = numerics.encoders(synthetic.modalities, settings.channels)
         self.augment = DSA(tuple(settings.augment.split("_"))) if settings.augment else None
@@ -65,7 +56,7 @@ class Loop:
         self.real_groups = groups(self.classes, numerics.real_group)
         self.groups = groups(self.classes, 1 if settings.stepping == "per_class" else numerics.group)
         synthetic.values = {name: value.to(self.device).requires_grad_() for name, value in synthetic.values.items()}
-        self.rate = pixel_rate(settings, method, next(iter(self.encoders.values())).embedding)
+        self.rate = pixel_rate(settings, planned.method, next(iter(self.encoders.values())).embedding)
         self.optimiser = torch.optim.SGD(list(synthetic.values.values()), lr=self.rate, momentum=settings.momentum)
         self._clear()
         self.step = 0

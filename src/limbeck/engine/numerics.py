@@ -6,7 +6,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 
@@ -28,8 +28,8 @@ class Numerics:
 
     device: str
     threads: int
-    kernels: str
-    precision: str
+    kernels: Literal["literal", "fused"]
+    precision: Literal["fp32", "bf16"]
     group: int
     real_group: int
     torch: str = ""
@@ -66,7 +66,7 @@ class Numerics:
 
     def encoders(self, modalities: Mapping[str, Modality], channels: int) -> dict[str, Encoder]:
         """The encoders of a set, with these kernels and this precision."""
-        return encoders_for(modalities, channels=channels, kernels=self.kernels, precision=self.precision)  # type: ignore[arg-type]
+        return encoders_for(modalities, channels=channels, kernels=self.kernels, precision=self.precision)
 
     def to_dict(self) -> dict[str, Any]:
         return dataclasses.asdict(self)

@@ -70,7 +70,7 @@ def evaluate_recognition(
     started = time.monotonic()
     columns = _columns(synthetic, store, modalities)
     train_on, missing = _training_data(synthetic, store, columns, device)
-    test = Rows(store, _labelled(store, split), columns, device)
+    test = Rows.labelled(store, split, columns, device)
     runs: list[Run] = []
     confusion = np.zeros((len(store.classes),) * 2, dtype=np.int64)
     steps = -(-len(train_on) // chosen.recipe.batch) * chosen.recipe.epochs * len(seeds)
@@ -81,9 +81,7 @@ def evaluate_recognition(
                 name, columns, len(store.classes), channels=channels, kernels=kernels, precision=precision
             )
             report = _reporter(bar, position * steps, chosen.recipe.batch)
-            networks = train(
-                student, train_on, chosen.recipe, seeds, device=device, at_once=at_once, report=report
-            )  # fmt: skip
+            networks = train(student, train_on, chosen.recipe, seeds, device=device, at_once=at_once, report=report)
             for seed, logits in zip(seeds, predict(student, networks, test), strict=True):
                 fused = ensemble(logits)
                 runs.append(Run(name, seed, _scores({FUSED: fused, **logits}, test.labels)))
@@ -169,7 +167,7 @@ def _training_data(
     """What students are trained on, and the names of classes it has no item of."""
     data: TrainingData
     if synthetic is None:
-        data = Rows(store, _labelled(store, "train"), columns, device)
+        data = Rows.labelled(store, "train", columns, device)
     else:
         if synthetic.labels is None:
             raise DataError("the synthetic set has no labels", hint="Use a retrieval protocol.")
@@ -179,14 +177,6 @@ def _training_data(
         data = Tensors.decoded(own, device)
     present = set(data.labels.tolist())
     return data, [name for label, name in enumerate(store.classes) if label not in present]
-
-
-def _labelled(store: PairedStore, split: str) -> np.ndarray:
-    rows = store.rows(split)
-    rows = rows[np.asarray(store.labels)[rows] >= 0]
-    if not len(rows):
-        raise DataError(f"no item of split {split!r} has a label", where=store.path)
-    return rows
 
 
 def _reporter(bar: Progress, before: int, batch: int) -> Callable[[int], None]:

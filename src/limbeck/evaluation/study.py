@@ -35,6 +35,6 @@ def summarise(scores: Sequence[float]) -> Summary:
 
 def _t975(degrees: int) -> float:
     """The 97.5 % point of Student's t."""
-    from scipy.special import stdtrit  # type: ignore[import-untyped]
+    from scipy.special import stdtrit
 
     return float(stdtrit(degrees, 0.975))

@@ -99,7 +99,9 @@ def modality_from_dict(data: Mapping[str, Any], where: object = None) -> Modalit
     for name in fields:
         if name not in known:
             raise FormatError(f"unknown field {name!r} of a {kind} modality", where=where, hint=nearest(name, known))
-    values = {name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()}
+    values: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()
+    }
     try:
         return cls(**values)
     except (TypeError, ValueError) as error:

@@ -30,9 +30,9 @@ class Image(Modality):
         super().__post_init__()
         if self.shape[0] == 1 and len(self.mean) == 3:
             # ITU-R 601 weights, the same that turn a colour picture grey
-            grey = lambda v: (0.299 * v[0] + 0.587 * v[1] + 0.114 * v[2],)  # noqa: E731
-            object.__setattr__(self, "mean", grey(self.mean))
-            object.__setattr__(self, "std", grey(self.std))
+            for name in ("mean", "std"):
+                red, green, blue = getattr(self, name)
+                object.__setattr__(self, name, (0.299 * red + 0.587 * green + 0.114 * blue,))
 
     def physical(self, stored: Tensor) -> Tensor:
         return stored.float() / 255

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from limbeck.modalities import Audio, Modality, Text
-from limbeck.report.media import data_address, picture_bytes, render, wav_bytes
+from limbeck.modalities.wav import wav_bytes
+from limbeck.report.media import data_address, picture_bytes, render
 from limbeck.synthetic.factor import cells, decode
 
 if TYPE_CHECKING:

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import base64
 import io
-import wave
 from typing import TYPE_CHECKING
 
 from limbeck.modalities import Audio, Depth, Image, Modality
 
 if TYPE_CHECKING:
-    import numpy as np
     from PIL.Image import Image as Picture
     from torch import Tensor
 
-__all__ = ["MAGMA_STOPS", "data_address", "picture_bytes", "render", "wav_bytes"]
+__all__ = ["MAGMA_STOPS", "data_address", "picture_bytes", "render"]
 
 LARGE = 96
 """Photographs with a longer side than this go into the page as JPEG; everything else is lossless."""
@@ -71,19 +69,6 @@ def picture_bytes(picture: Picture) -> tuple[bytes, str]:
         return buffer.getvalue(), "image/jpeg"
     picture.save(buffer, "PNG", optimize=True)
     return buffer.getvalue(), "image/png"
-
-
-def wav_bytes(samples: np.ndarray, rate: int) -> bytes:
-    """(samples,) in -1..1 as a mono 16-bit WAV file."""
-    import numpy as np
-
-    buffer = io.BytesIO()
-    with wave.open(buffer, "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(rate)
-        file.writeframes(np.round(np.clip(samples, -1, 1) * 32767).astype("<i2").tobytes())
-    return buffer.getvalue()
 
 
 def data_address(data: bytes, kind: str) -> str:

@@ -9,7 +9,6 @@ from typing import Any
 __all__ = ["Score", "Table", "score_table"]
 
 TITLES = {"image": "Picture", "audio": "Sound", "depth": "Depth", "text": "Text", "feature": "Vector", "fused": "Fused"}
-SHORT = {"V": "image", "A": "audio", "AV": "fused"}
 
 
 @dataclass(frozen=True)
@@ -40,75 +39,73 @@ class Table:
 
 
 def score_table(result: Mapping[str, Any] | None, whole: Mapping[str, Any] | None, classes: int) -> Table | None:
-    """Rows for each student and metric that ``result`` has a mean of; None where it has none."""
+    """Rows of each student architecture and each metric ``result`` has a mean of; None where it has none.
+
+    Args:
+        result: what ``result.json`` holds; see :meth:`limbeck.evaluation.result.Result.to_dict`.
+        whole: the same of students trained on the whole data; each student is compared with its like.
+        classes: for chance, where the result does not record it.
+    """
     if result is None:
         return None
-    upper = _flat((whole or {}).get("mean"), _students(whole or {}))
-    names = _students(result)
+    upper = _by_student(whole or {})
     rows = []
-    for (student, metric), mean in _flat(result.get("mean"), names).items():
-        low, high = _interval(_find(result.get("interval"), student, metric), mean)
-        rows.append(
-            Score(
-                student=student,
-                metric=TITLES.get(SHORT.get(metric, metric), metric),
-                mean=mean,
-                std=_number(_find(result.get("std"), student, metric)),
-                n=_count(result.get("n"), student, metric),
-                low=low,
-                high=high,
-                whole=upper.get((student, metric)),
-                whole_std=_number(_find((whole or {}).get("std"), student, metric)),
-                whole_n=_count((whole or {}).get("n"), student, metric),
-            )
-        )
+    for student, (found, n) in _by_student(result).items():
+        bound, bound_n = upper.get(student, ({}, None))
+        rows += [_score(student, metric, found, n, bound, bound_n) for metric in _metrics(found)]
     if not rows:
         return None
     chance = _number(result.get("chance"))
-    protocol = f"{result.get('protocol', 'an unnamed protocol')} v{result.get('version', '?')}"
     return Table(
         rows=rows,
         chance=100 / classes if chance is None and classes else chance,
-        protocol=protocol,
+        protocol=f"{result.get('protocol', 'an unnamed protocol')} v{result.get('version', '?')}",
         selection=str(result.get("selection", "not recorded")),
         headline=next((row for row in rows if row.metric == TITLES["fused"]), rows[-1]),
     )
 
 
-def _students(result: Mapping[str, Any]) -> list[str]:
-    students = result.get("students") or ["student"]
-    return [str(s) for s in students] if isinstance(students, list) else ["student"]
+def _by_student(result: Mapping[str, Any]) -> dict[str, tuple[Mapping[str, Any], int | None]]:
+    """Architecture -> (mean, std and interval by metric, number of students)."""
+    several = result.get("by_student")
+    if not isinstance(several, Mapping):
+        several = {", ".join(map(str, result.get("students") or ["student"])): result} if result.get("mean") else {}
+    runs = [run.get("student") for run in result.get("runs") or []]
+    return {str(s): (found, runs.count(s) or _count(result.get("n"))) for s, found in several.items()}
 
 
-def _flat(means: Any, students: list[str]) -> dict[tuple[str, str], float]:
-    """{(student, metric): number}, whether the mapping is by metric or by student and then metric."""
-    flat: dict[tuple[str, str], float] = {}
-    for name, value in means.items() if isinstance(means, Mapping) else ():
-        if isinstance(value, Mapping):
-            flat |= {(str(name), str(m)): v for m, x in value.items() if (v := _number(x)) is not None}
-        elif (number := _number(value)) is not None:
-            flat[", ".join(students), str(name)] = number
-    return flat
+def _metrics(found: Mapping[str, Any]) -> list[str]:
+    """Each modality, then what they come to together."""
+    return sorted(found.get("mean") or (), key="fused".__eq__)
 
 
-def _find(values: Any, student: str, metric: str) -> Any:
-    if not isinstance(values, Mapping):
-        return values
-    inner = values.get(student)
-    return inner.get(metric) if isinstance(inner, Mapping) else values.get(metric, inner)
+def _score(
+    student: str, metric: str, found: Mapping[str, Any], n: int | None, whole: Mapping[str, Any], whole_n: int | None
+) -> Score:
+    interval = _at(found, "interval", metric)
+    low, high = interval if isinstance(interval, list) and len(interval) == 2 else (None, None)
+    return Score(
+        student=student,
+        metric=TITLES.get(metric, metric),
+        mean=float(_at(found, "mean", metric)),
+        std=_number(_at(found, "std", metric)),
+        n=n,
+        low=_number(low),
+        high=_number(high),
+        whole=_number(_at(whole, "mean", metric)),
+        whole_std=_number(_at(whole, "std", metric)),
+        whole_n=whole_n,
+    )
+
+
+def _at(found: Mapping[str, Any], statistic: str, metric: str) -> Any:
+    return (found.get(statistic) or {}).get(metric)
 
 
 def _number(value: Any) -> float | None:
     return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
-def _count(values: Any, student: str, metric: str) -> int | None:
-    number = _number(_find(values, student, metric))
+def _count(value: Any) -> int | None:
+    number = _number(value)
     return None if number is None else int(number)
-
-
-def _interval(value: Any, mean: float) -> tuple[float | None, float | None]:
-    if isinstance(value, list) and len(value) == 2:
-        return _number(value[0]), _number(value[1])
-    half = _number(value)
-    return (None, None) if half is None else (mean - half, mean + half)

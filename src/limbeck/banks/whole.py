@@ -1,0 +1,131 @@
+"""Features of every real item through a student trained on the whole real set: what herding and its kind look at."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from limbeck.data import cache_root
+from limbeck.data.store import PairedStore
+from limbeck.encoders import Kernels, Precision, Weights, encoders_for
+from limbeck.errors import ConfigError, DataError, FormatError, LimbeckError, NumericsError, nearest
+from limbeck.files import canonical, new_folder, read_json, write_json
+from limbeck.training import Recipe, Rows, Student, TrainingData, chunks, train
+
+__all__ = ["whole_features"]
+
+VERSION = 1
+SEED = 0
+CHUNK = 256
+Array = np.ndarray[Any, np.dtype[np.float16]]
+
+
+def whole_features(
+    store: PairedStore,
+    split: str = "train",
+    *,
+    channels: int = 128,
+    modalities: Sequence[str] | None = None,
+    recipe: Recipe | None = None,
+    device: str | torch.device = "cpu",
+    kernels: Kernels = "literal",
+    precision: Precision = "fp32",
+    report: Callable[[int], None] | None = None,
+) -> dict[str, Array]:
+    """Embeddings of a split, kept in the cache folder.
+
+    The networks are those of the ``whole`` student of seed 0: trained on the labelled training items with the recipe of
+    the recognition protocol; items are embedded without augmentation, in the order of ``store.rows(split)`` [choice,
+    spec/audio_visual.md 9].
+
+    Args:
+        modalities: which of the store's; all by default. The branches share nothing, but the others decide the grid.
+        recipe: the paper's by default.
+        report: see ``limbeck.training.train``.
+
+    Returns:
+        per modality (items of the split, D) half precision, mapped from disk: convert the rows you need.
+
+    Raises:
+        ConfigError: unknown modality or split. DataError: no labels. NumericsError: the training diverges.
+    """
+    for name in modalities or ():
+        if name not in store.modalities:
+            raise ConfigError(f"no modality {name!r}", where=store.path, hint=nearest(name, store.modalities))
+    if not store.classes:
+        raise DataError("features of a trained student need labels; this set has none", where=store.path)
+    chosen = {n: m for n, m in store.modalities.items() if modalities is None or n in modalities}
+    encoders = encoders_for(chosen, channels=channels, kernels=kernels, precision=precision)
+    student = Student(encoders, chosen, len(store.classes))
+    recipe = recipe or Recipe()
+    about = {
+        "version": VERSION,
+        "data": store.data_hash,
+        "split": split,
+        "student": student.id,
+        "modalities": [m.to_dict() for m in chosen.values()],
+        "recipe": recipe.to_dict(),
+        "seed": SEED,
+        "kernels": kernels,
+        "precision": precision,
+        "torch": torch.__version__,
+    }
+    rows = store.rows(split)
+    folder = cache_root() / "features" / hashlib.sha256(canonical(about).encode()).hexdigest()[:32]
+    shapes = {name: (len(rows), encoder.embedding) for name, encoder in encoders.items()}
+    found = _read(folder, shapes)
+    if found is not None:
+        return found
+    progress = folder.with_suffix(".training")
+    real = Rows.labelled(store, "train", chosen, device)
+    weights = train(student, real, recipe, [SEED], device=device, checkpoint=progress, report=report)[0]
+    with new_folder(folder) as new:
+        _write(new, student, weights, Rows(store, rows, chosen, device), shapes)
+        write_json(new / "about.json", about)
+    shutil.rmtree(progress, ignore_errors=True)
+    kept = _read(folder, shapes)
+    if kept is None:
+        raise FormatError("the features just written cannot be read back", where=folder, hint="Is the disk full?")
+    return kept
+
+
+@torch.no_grad()
+def _write(
+    folder: Path, student: Student, weights: Weights, data: TrainingData, shapes: Mapping[str, tuple[int, int]]
+) -> None:
+    """One file a modality, a chunk of rows at a time: the features need not fit the memory."""
+    files: dict[str, Array] = {
+        name: np.lib.format.open_memmap(folder / f"{name}.npy", mode="w+", dtype=np.float16, shape=shape)
+        for name, shape in shapes.items()
+    }
+    for indices in chunks(range(len(data)), CHUNK):
+        batch = data.batch(torch.tensor(indices))
+        for name, encoder in student.encoders.items():
+            features = encoder.embed(student.branch(weights, name), batch[name]).half().cpu()
+            if not bool(features.isfinite().all()):
+                raise NumericsError(f"features of {name} are not finite in half precision", where=name)
+            files[name][indices[0] : indices[-1] + 1] = features.numpy()
+    for file in files.values():
+        if isinstance(file, np.memmap):
+            file.flush()
+
+
+def _read(folder: Path, shapes: Mapping[str, tuple[int, int]]) -> dict[str, Array] | None:
+    """The kept features, None where they are missing or not whole."""
+    try:
+        read_json(folder / "about.json")
+        found: dict[str, Array] = {}
+        for name, shape in shapes.items():
+            array = np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)
+            if array.shape != shape or array.dtype != np.float16:
+                return None
+            found[name] = array
+    except (OSError, ValueError, LimbeckError):
+        return None
+    return found

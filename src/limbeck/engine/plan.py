@@ -1,0 +1,141 @@
+"""A run before it starts: everything it will do, settled and checked."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from limbeck.config import build, settings_hash
+from limbeck.data import cache_root, open_data
+from limbeck.engine.initial import chosen_modalities
+from limbeck.engine.loop import pixel_rate
+from limbeck.engine.numerics import Numerics
+from limbeck.engine.settings import RunSettings, resolve
+from limbeck.engine.statistics import StatisticsCache, statistics_key
+from limbeck.errors import ConfigError
+from limbeck.methods import Method, method_class
+from limbeck.synthetic import Budget
+
+if TYPE_CHECKING:
+    from limbeck.data.store import PairedStore
+
+__all__ = ["Plan", "open_cache", "plan", "present", "provenance", "versions"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """Everything a run will do, before it does any of it."""
+
+    method: Method
+    store: PairedStore
+    data: str
+    settings: RunSettings
+    numerics: Numerics
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """As ``config.json`` holds it."""
+        settings = {**dataclasses.asdict(self.settings), "method": present(dataclasses.asdict(self.method))}
+        return {"data": self.data, **present(settings)}
+
+    @property
+    def hash(self) -> str:
+        """What a checkpoint belongs to: all that decides the result."""
+        # what changes no bit, and what is settled in the numerics
+        free = {"data", "checkpoint_every", "tensorboard", "cache", "cache_limit"}
+        free |= {"threads", "group", "real_group", "device", "kernels"}
+        config = {k: v for k, v in self.config.items() if k not in free}
+        return settings_hash(self.method.name, config, self.store.data_hash, self.numerics.to_dict())
+
+
+def plan(
+    method: str,
+    data: str | Path | PairedStore,
+    *,
+    settings: Mapping[str, Any],
+    method_settings: Mapping[str, Any] | None = None,
+    numerics: Numerics | None = None,
+) -> Plan:
+    """Resolve a run's settings and check that they fit the data.
+
+    Args:
+        method: name of a method.
+        data: a data set's name, a store's folder or a store.
+        settings: of the run, by name; see :class:`RunSettings`.
+        method_settings: of the method, by name.
+        numerics: of the run that is resumed; settled for this machine by default.
+
+    Raises:
+        ConfigError: settings that do not exist or do not fit; DataError: data that does not suffice.
+    """
+    kind = method_class(method)
+    store = open_data(data)
+    run = resolve(kind, store, settings)
+    budget = Budget(run.per_class, run.pairs)
+    chosen = build(kind, method_settings or {}, where="method.").for_budget(budget)
+    modalities = chosen_modalities(store, run.modalities)
+    chosen.check(modalities, budget)
+    if budget.per_class is not None and not store.classes:
+        raise ConfigError("this set has no classes", where=store.path, hint="Use --pairs.")
+    budget.check(store, run.factor)
+    settled = numerics or Numerics.resolve(run, modalities, len(store.classes))
+    name = data if isinstance(data, str) else str(getattr(data, "path", data))
+    return Plan(chosen, store, name, run, settled)
+
+
+def open_cache(planned: Plan) -> StatisticsCache | None:
+    """The plan's cache file, None where it keeps none."""
+    if not planned.settings.cache:
+        return None
+    modalities = chosen_modalities(planned.store, planned.settings.modalities)
+    encoders = planned.numerics.encoders(modalities, planned.settings.channels)
+    return StatisticsCache(
+        cache_root() / "statistics",
+        statistics_key(planned.store, encoders, planned.settings, planned.numerics),
+        {name: (len(planned.store.classes), encoder.embedding) for name, encoder in encoders.items()},
+        planned.settings.cache_dtype,
+        planned.settings.cache_limit * 1e9,
+    )
+
+
+def provenance(planned: Plan) -> dict[str, Any]:
+    """What the set says of where it comes from."""
+    encoders = planned.numerics.encoders(
+        chosen_modalities(planned.store, planned.settings.modalities), planned.settings.channels
+    )
+    width = next(iter(encoders.values())).embedding
+    return {
+        "method": planned.method.name,
+        "settings": {k: v for k, v in planned.config.items() if k != "data"},
+        "seed": planned.settings.seed,
+        "data": {"name": planned.store.name, "hash": planned.store.data_hash, "path": planned.data},
+        "encoders": {name: encoder.id for name, encoder in encoders.items()},
+        "pixel_rate": pixel_rate(planned.settings, planned.method, width),
+        "numerics": planned.numerics.to_dict(),
+        "versions": versions(),
+        "run_hash": planned.hash,
+    }
+
+
+def versions() -> dict[str, str]:
+    """Of what computes."""
+    import platform
+
+    import numpy
+    import torch
+
+    from limbeck import __version__
+
+    return {
+        "limbeck": __version__,
+        "torch": torch.__version__,
+        "numpy": numpy.__version__,
+        "python": platform.python_version(),
+    }
+
+
+def present(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """JSON-ready, without what was left open."""
+    return {k: list(v) if isinstance(v, tuple) else v for k, v in settings.items() if v is not None}

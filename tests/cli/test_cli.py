@@ -1,0 +1,166 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import limbeck
+from limbeck.cli import main
+from limbeck.cli.parser import build_parser, seeds
+from limbeck.errors import ConfigError
+
+QUICK = ["--kernels", "literal", "--channels", "8", "--device", "cpu", "--threads", "1", "--real-batch", "8"]
+
+
+@pytest.fixture(scope="module")
+def run(toy, tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("cli") / "run"
+    arguments = ["distill", "dm", "--data", str(toy.path), "--per-class", "2", "--steps", "3", "--out", str(folder)]
+    assert main([*arguments, *QUICK]) == 0
+    return folder
+
+
+@pytest.mark.parametrize("verb", ["methods", "datasets", "protocols"])
+def test_lists_are_json_objects_with_names(verb, capsys):
+    assert main([verb, "--json"]) == 0
+    items = json.loads(capsys.readouterr().out)
+    assert items
+    assert all(isinstance(item["name"], str) for item in items)
+
+
+def test_doctor(capsys):
+    assert main(["doctor", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["limbeck"] == limbeck.__version__
+    assert main(["doctor"]) == 0
+    assert "torch" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["distil"], ["unknown verb 'distil'", "'distill'"]),
+        (["distill"], ["no method given"]),
+        (["distill", "avd"], ["unknown method 'avd'", "'avdd'"]),
+        (["distill", "dm", "--step", "3"], ["unknown option --step", "'--steps'"]),
+        (["distill", "dm", "--per-class=x"], ["--per-class", "int"]),
+        (["distill", "dm", "--stepping", "often"], ["--stepping", "per_class"]),
+        (["distill", "avdd", "--method.imc", "3"], ["--method.imc", "'--method.icm'"]),
+        (["distill", "dm", "--data", "digits"], ["no --out"]),
+        (["distill", "dm", "--data", "nowhere", "--out", "OUT"], ["nowhere"]),
+        (["distill", "dm", "--out", "OUT", "--resume"], ["no run was started"]),
+        (["evaluate", "nowhere"], ["nowhere"]),
+        (["evaluate", "RUN", "--seeds", "a"], ["seeds are 'a'"]),
+        (["evaluate", "RUN", "--protocol", "recognition"], ["recognition-avdd"]),
+        (["evaluate", "RUN", "--students", "convnt"], ["'convnet'"]),
+        (["evaluate", "RUN", "--split", "tets"], ["'test'"]),
+        (["report", "nowhere"], ["nowhere"]),
+        (["export", "RUN", "--out", "OUT", "--to", "fodler"], ["fodler", "folder"]),
+        (["inspect", "nowhere"], ["nowhere"]),
+        (["prepare", "vggsond", "--root", ".", "--out", "OUT"], ["vggsond", "vggsound"]),
+    ],
+)
+def test_mistakes_are_explained_without_a_traceback(arguments, words, run, tmp_path, capsys):
+    arguments = [{"RUN": str(run), "OUT": str(tmp_path / "out")}.get(a, a) for a in arguments]
+    assert main(arguments) == 2
+    said = capsys.readouterr()
+    assert not said.out
+    assert said.err.startswith("limbeck: ")
+    assert "Traceback" not in said.err
+    for word in words:
+        assert word in said.err
+
+
+def test_a_finished_run_is_not_written_over(run, toy, capsys):
+    assert main(["distill", "dm", "--data", str(toy.path), "--out", str(run)]) == 2
+    assert "a finished run is here" in capsys.readouterr().err
+
+
+def test_a_runs_config_makes_the_same_run_again(run, tmp_path):
+    again = tmp_path / "again"
+    assert main(["distill", "dm", "--config", str(run / "config.json"), "--out", str(again)]) == 0
+    one, two = limbeck.load(run), limbeck.load(again)
+    assert (one.values["image"] == two.values["image"]).all()
+
+
+def test_an_unknown_key_in_a_config_is_named(run, tmp_path, capsys):
+    config = json.loads((run / "config.json").read_text()) | {"stepz": 3}
+    (tmp_path / "c.json").write_text(json.dumps(config))
+    arguments = ["distill", "dm", "--config", str(tmp_path / "c.json"), "--out", str(tmp_path / "out")]
+    assert main(arguments) == 2
+    said = capsys.readouterr().err
+    assert "stepz" in said
+    assert "Did you mean 'steps'" in said
+
+
+def test_evaluate_prints_what_result_json_holds(run, capsys):
+    assert main(["evaluate", str(run), "--seeds", "0:2", "--device", "cpu", "--kernels", "literal", "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said == json.loads((run / "result.json").read_text())
+    named = {"protocol", "version", "selection", "students", "seeds", "runs", "mean", "std", "n", "interval"}
+    assert named <= set(said)
+    assert said["n"] == 2
+    assert set(said["mean"]) == {"fused", "image", "audio"}
+
+
+def test_inspect_knows_runs_artifacts_and_stores(run, toy, capsys):
+    for target, what in ((run, "run"), (run / "synthetic", "artifact"), (toy.path, "store")):
+        assert main(["inspect", str(target), "--json"]) == 0
+        assert json.loads(capsys.readouterr().out)["what"] == what
+
+
+def test_estimate_measures(toy, capsys):
+    assert main(["estimate", "avdd", "--data", str(toy.path), "--steps", "10", "--json", *QUICK]) == 0
+    about = json.loads(capsys.readouterr().out)
+    assert about["seconds"] == pytest.approx(10 * about["seconds_per_step"])
+    assert about["memory_bytes"] > 0
+    assert main(["estimate", "random", "--data", str(toy.path)]) == 0
+
+
+def test_report_and_export(run, tmp_path, capsys):
+    assert main(["report", str(run), "--out", str(tmp_path / "page.html")]) == 0
+    assert capsys.readouterr().out.strip() == str(tmp_path / "page.html")
+    assert main(["export", str(run), "--out", str(tmp_path / "files")]) == 0
+    assert list((tmp_path / "files").rglob("*.png"))
+
+
+def test_seeds():
+    assert seeds("3") == [3]
+    assert seeds("0,2,5") == [0, 2, 5]
+    assert seeds("1:4") == [1, 2, 3]
+    for wrong in ("", "x", "4:4", "1,1", "-1"):
+        with pytest.raises(ConfigError):
+            seeds(wrong)
+
+
+@pytest.mark.parametrize("verb", [None, "distill", "evaluate", "prepare", "report", "export", "inspect", "estimate"])
+def test_every_verb_has_help(verb, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main([*([verb] if verb else []), "--help"])
+    assert ended.value.code == 0
+    assert "usage: limbeck" in capsys.readouterr().out
+
+
+def test_every_option_of_a_run_says_what_it_is():
+    parser = build_parser(["distill"])
+    text = parser._subcommands_action._name_parser_map["distill"]._subcommands_action._name_parser_map["avdd"]
+    for action in text._actions:
+        assert action.help, action.option_strings
+
+
+def test_it_is_a_program():
+    done = subprocess.run([sys.executable, "-m", "limbeck", "--version"], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == f"limbeck {limbeck.__version__}"
+
+
+def test_interrupting_is_exit_code_130(run, monkeypatch, capsys):
+    import limbeck.cli.verbs
+
+    def interrupted(_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setitem(limbeck.cli.verbs.VERBS, "report", interrupted)
+    assert main(["report", str(run)]) == 130
+    assert "--resume" in capsys.readouterr().err
