@@ -1,8 +1,5 @@
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import pytest
 import torch
 from hypothesis import given, settings
@@ -10,9 +7,7 @@ from hypothesis import strategies as st
 
 from limbeck.augment import DSA, FAMILIES, Draw
 from limbeck.errors import ConfigError, ShapeError
-
-sys.path.insert(0, str(Path(__file__).parent / "reference"))
-import dsa as literal
+from tests.reference import dsa as literal
 
 
 def generator(seed: int = 0) -> torch.Generator:

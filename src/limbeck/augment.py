@@ -1,8 +1,8 @@
-"""DSA: differentiable Siamese augmentation (spec/audio_visual.md 1.6), one family of changes a call.
+"""DSA: differentiable Siamese augmentation (docs/audio_visual.md), one family of changes a call.
 
 A :class:`Draw` holds numbers in [0, 1) and no sizes, so the same draw changes real and synthetic items, pictures and
-spectrograms alike. Siamese draws change every item of a batch in the same way; per-item draws (training of students) do
-not.
+spectrograms alike. Siamese draws change every item of a batch in the same way; per-item draws (training of students)
+do not.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """Random streams that are a function of their name, so that no draw depends on what was drawn before it.
 
 ``stream(seed, "real", step, c)`` is the same whether the run was resumed, sharded or reordered, and two names never
-share
-numbers. Nothing in Limbeck touches a global generator.
+share numbers. Nothing in Limbeck touches a global generator.
 """
 
 from __future__ import annotations

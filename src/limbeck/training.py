@@ -13,16 +13,16 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from limbeck.allocator import keep_freed_memory
 from limbeck.augment import DSA
-from limbeck.encoders.base import Encoder, Weights, draw_uniform
+from limbeck.encoders.allocator import keep_freed_memory
+from limbeck.encoders.base import PUBLISHED_WIDTH, Encoder, Weights, draw_uniform
 from limbeck.errors import ConfigError, DataError, NumericsError, ResumeError
 from limbeck.files import canonical, write_bytes
 from limbeck.modalities import Modality
@@ -40,13 +40,15 @@ HEAD_STD = 1e-4
 
 @dataclass(frozen=True)
 class Recipe:
-    """How networks are trained; the defaults are the audio-visual papers' (spec/audio_visual.md 1.7).
+    """How networks are trained; the defaults are the audio-visual papers' (docs/audio_visual.md).
 
     Args:
         epochs, batch: 30 epochs of batches of 32; the last, smaller batch counts too.
         rates: learning rate of an encoder by the kind of its modality. Depth is trained like a picture and vectors like
             sound [choice].
         head_rate: of the linear heads.
+        head_rule: "width" multiplies it by 6272 / D, because a head adds up D features and the papers' rate was chosen
+            for 6272 of them; "plain" leaves it.
         drops: before which epochs, counted from 0, every rate is multiplied by a tenth.
         weight_decay: L2, inside Adam's gradient.
         augment: DSA families, drawn per item; one family a batch and modality. Empty for none.
@@ -58,6 +60,7 @@ class Recipe:
         default_factory=lambda: {"audio": 1e-3, "image": 1e-4, "depth": 1e-4, "text": 1e-3, "feature": 1e-3}
     )
     head_rate: float = 1e-4
+    head_rule: Literal["width", "plain"] = "width"
     drops: tuple[int, ...] = (10, 20)
     weight_decay: float = 1e-4
     betas: tuple[float, float] = (0.9, 0.999)
@@ -341,7 +344,8 @@ class _Group:
     def _rate(self, name: str) -> float:
         modality, _, key = name.partition("/")
         if key.startswith("head."):
-            return self.recipe.head_rate
+            width = self.student.encoders[modality].embedding
+            return self.recipe.head_rate * (PUBLISHED_WIDTH / width if self.recipe.head_rule == "width" else 1)
         kind = self.student.modalities[modality].kind
         if kind not in self.recipe.rates:
             raise ConfigError(f"the recipe has no learning rate for {kind} encoders", where="rates")

@@ -1,8 +1,6 @@
 from __future__ import annotations
 
 import dataclasses
-import sys
-from pathlib import Path
 
 import pytest
 import torch
@@ -11,9 +9,7 @@ from limbeck.encoders import ConvNet, Linear, encoders_for
 from limbeck.encoders.build import picture_blocks
 from limbeck.errors import ConfigError, ShapeError
 from limbeck.modalities import Audio, Depth, Feature, Image, Text
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "reference"))
-from convnet import LiteralConvNet
+from tests.reference.convnet import LiteralConvNet
 
 NETS = {
     "picture": ConvNet(3, 16, 16, 2, 8),

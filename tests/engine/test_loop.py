@@ -76,11 +76,11 @@ def test_per_class_stepping_is_another_momentum(toy, small):
     assert all((last[k] - theirs[k][:1]).norm() < 0.03 * (theirs[k][:1] - start[k][:1]).norm() for k in last)
 
 
-def test_the_rate_follows_the_width(toy, small):
-    loop = make(toy, "dm", small, per_class=1)
+def test_the_rate_can_follow_the_width(toy, small):
+    loop = make(toy, "dm", small, per_class=1, lr_rule="width")
     width = next(iter(loop.encoders.values())).embedding
     assert loop.rate == pytest.approx(0.2 * 6272 / width)
-    assert make(toy, "dm", small, per_class=1, lr_rule="plain").rate == pytest.approx(0.2)
+    assert make(toy, "dm", small, per_class=1).rate == pytest.approx(0.2)
 
 
 def test_authors_seeds_shift_one_run_by_a_step(toy, small):

@@ -1,4 +1,4 @@
-"""DSA item by item, written from the formulas of spec/audio_visual.md 1.6: slow, plain Python over positions."""
+"""DSA item by item, written from the formulas of docs/audio_visual.md: slow, plain Python over positions."""
 
 from __future__ import annotations
 

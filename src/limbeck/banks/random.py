@@ -24,8 +24,7 @@ class RandomBank:
         encoders: by modality.
         seed: of the run.
         shared_seeds: the authors' seeding: step t of seed e looks through the networks of step t - 1 of seed e + 1,
-            so that their runs are
-            one trajectory shifted by a step (spec/audio_visual.md F7). For comparison only.
+            so that their runs are one trajectory shifted by a step (docs/audio_visual.md). For comparison only.
     """
 
     def __init__(self, encoders: Mapping[str, Encoder], seed: int, *, shared_seeds: bool = False) -> None:

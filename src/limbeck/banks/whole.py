@@ -40,9 +40,9 @@ def whole_features(
 ) -> dict[str, Array]:
     """Embeddings of a split, kept in the cache folder.
 
-    The networks are those of the ``whole`` student of seed 0: trained on the labelled training items with the recipe of
-    the recognition protocol; items are embedded without augmentation, in the order of ``store.rows(split)`` [choice,
-    spec/audio_visual.md 9].
+    The networks are those of the ``whole`` student of seed 0: trained on the labelled training items with the recipe
+    of the recognition protocol; items are embedded without augmentation, in the order of ``store.rows(split)``
+    [choice, docs/audio_visual.md].
 
     Args:
         modalities: which of the store's; all by default. The branches share nothing, but the others decide the grid.
@@ -122,7 +122,8 @@ def _read(folder: Path, shapes: Mapping[str, tuple[int, int]]) -> dict[str, Arra
         read_json(folder / "about.json")
         found: dict[str, Array] = {}
         for name, shape in shapes.items():
-            array = np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)
+            # "c": torch wants arrays it could write to; what is written stays in memory
+            array = np.load(folder / f"{name}.npy", mmap_mode="c", allow_pickle=False)
             if array.shape != shape or array.dtype != np.float16:
                 return None
             found[name] = array

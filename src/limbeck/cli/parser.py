@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
 import inspect
 import re
@@ -63,7 +64,7 @@ def _by_method(parser: ArgumentParser, *, estimate: bool) -> None:
 
     chosen = parser.add_subcommands(required=True, dest="method_name", metavar="METHOD")
     for name, method in methods().items():
-        sub = _parser(inspect.getdoc(method) or "", f"{parser.prog} {name}")
+        sub = _parser(inspect.getdoc(method) or "", f"limbeck {'estimate' if estimate else 'distill'} {name}")
         chosen.add_subcommand(name, sub, help=method.title)
         sub.add_argument("--config", type=str, help="settings in YAML or JSON, such as a run's config.json")
         sub.add_argument("--data", type=str, help="digits, toy, or the folder of a prepared store")
@@ -145,7 +146,14 @@ OPTIONS = {
 
 def _parser(text: str, name: str) -> ArgumentParser:
     # strict: an abbreviated option is an unknown one
-    return ArgumentParser(prog=name, description=text, exit_on_error=False, allow_abbrev=False, default_env=False)
+    return ArgumentParser(
+        prog=name,
+        usage=f"{name} [options]",
+        description=text.partition("Args:")[0],
+        exit_on_error=False,
+        allow_abbrev=False,
+        formatter_class=argparse.HelpFormatter,
+    )
 
 
 def _add_settings(parser: ArgumentParser, settings: type[Any], prefix: str = "") -> None:

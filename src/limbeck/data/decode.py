@@ -113,7 +113,7 @@ def window_of(row: Row, duration: float, length: float) -> tuple[float, float]:
 
 
 def _frame(clip: Clip, row: Row, settings: PrepareSettings) -> Array:
-    """The frame in the middle of the part of the window that the clip covers (spec/audio_visual.md 9)."""
+    """The frame in the middle of the part of the window that the clip covers (docs/audio_visual.md)."""
     duration = clip.duration
     start, end = window_of(row, duration, settings.window)
     pixels = clip.frame((start + min(end, duration)) / 2)

@@ -47,7 +47,7 @@ def resize(pixels: Array, size: int, channels: int = 3, *, antialias: bool = Tru
     """(H, W, 3) or (H, W) uint8 -> (channels, size, size) uint8, bilinear, aspect ignored.
 
     With ``antialias`` the filter widens as the picture shrinks; without it is the papers' code (torchvision's resize of
-    tensors, spec/audio_visual.md 1.1), which samples four neighbours whatever the scale.
+    tensors, docs/audio_visual.md), which samples four neighbours whatever the scale.
     """
     from PIL import Image
 

@@ -12,7 +12,7 @@ __all__ = ["PrepareSettings"]
 
 @dataclass(frozen=True, kw_only=True)
 class PrepareSettings:
-    """Preprocessing of a real set. The defaults are the audio-visual papers' (spec/audio_visual.md 1.1).
+    """Preprocessing of a real set. The defaults are the audio-visual papers' (docs/audio_visual.md).
 
     Args:
         image_size: side of the square pictures and depth maps; the aspect is ignored, as in the papers.

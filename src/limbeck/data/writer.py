@@ -29,7 +29,7 @@ Array = np.ndarray[Any, Any]
 
 TODO, DONE, SKIPPED = 0, 1, 2
 STANDARDISED = ("audio", "depth", "feature")
-"""Kinds whose mean and std are those of the train split: every set has a scale of its own (spec/audio_visual.md 9)."""
+"""Kinds whose mean and std are those of the train split: every set has a scale of its own (docs/audio_visual.md)."""
 
 
 class StoreWriter:

@@ -10,7 +10,10 @@ from torch import Tensor
 
 from limbeck.errors import ShapeError
 
-__all__ = ["Encoder", "Weights", "draw_uniform"]
+__all__ = ["PUBLISHED_WIDTH", "Encoder", "Weights", "draw_uniform"]
+
+PUBLISHED_WIDTH = 6272
+"""D of the papers' encoders; rates of what adds up over D features were chosen for it."""
 
 Weights = dict[str, Tensor]
 """The tensors of one network by name, or of S networks stacked along a new first dimension."""

@@ -1,4 +1,4 @@
-"""Which encoder each modality of a set gets: equal widths, by the rule of spec/audio_visual.md 9."""
+"""Which encoder each modality of a set gets: equal widths, by the rule of docs/audio_visual.md"""
 
 from __future__ import annotations
 

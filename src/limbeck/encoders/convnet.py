@@ -1,4 +1,4 @@
-"""The field's ConvNet: 3x3 convolution, instance norm, ReLU, 2x2 average pool (spec/audio_visual.md 1.2)."""
+"""The field's ConvNet: 3x3 convolution, instance norm, ReLU, 2x2 average pool (docs/audio_visual.md)."""
 
 from __future__ import annotations
 

@@ -154,8 +154,8 @@ def _run(function: Callable[..., Any], *arguments: Any) -> Any:
     compiled = _compiled(function)
     # the compiled code is chosen by requires_grad too, and would be compiled again for each mix
     arguments = tuple(a.detach() if isinstance(a, Tensor) else a for a in arguments)
-    shapes = [(min(len(a), 2), *a.shape[1:], a.dtype, a.device) for a in arguments if isinstance(a, Tensor)]
-    key = (function, arguments[-1], *shapes)
+    x, pool = arguments[0 if function is _forward else 1], arguments[-1]
+    key = (function, pool, min(len(x), 2), *x.shape[1:], x.dtype, x.device)
     if key in _seen:
         return compiled(*arguments)
     with ExitStack() as stack:
@@ -168,8 +168,9 @@ def _run(function: Callable[..., Any], *arguments: Any) -> Any:
                 stack.enter_context(torch._dynamo.config.patch(name, RECOMPILES))
                 break
         try:
+            compiled(*_example(function, x, pool))
             result = compiled(*arguments)
-        except (ConfigError, torch.OutOfMemoryError):
+        except torch.OutOfMemoryError:
             raise
         except Exception as error:
             raise MissingDependencyError(
@@ -179,3 +180,20 @@ def _run(function: Callable[..., Any], *arguments: Any) -> Any:
             ) from error
     _seen.add(key)
     return result
+
+
+def _example(function: Callable[..., Any], x: Tensor, pool: bool) -> tuple[Any, ...]:
+    """Arguments like those for ``x``, of a size that is always the same.
+
+    The compiler looks at the sizes it meets first, for instance to share a sum among threads. Met first with these, it
+    makes the same code in every process, and a resumed run has the bits of one that was never stopped.
+    """
+    n, c = (8 if len(x) > 1 else 1), (32 if x.shape[1] > 1 else 1)  # one of anything is code of its own
+    h, w = (side if side < 4 else 12 + side % 2 for side in x.shape[2:])
+    like = channels_last(torch.zeros(n, c, h, w, dtype=x.dtype, device=x.device))
+    ones, zeros = (torch.full((c,), v, device=x.device) for v in (1.0, 0.0))
+    if function is _forward:
+        return like, ones, zeros, pool
+    mean, rstd = (torch.full((n, c, 1, 1), v, device=x.device) for v in (0.0, 1.0))
+    g = channels_last(torch.zeros(n, c, h // 2, w // 2, dtype=x.dtype, device=x.device)) if pool else like
+    return g, like, mean, rstd, ones, zeros, pool

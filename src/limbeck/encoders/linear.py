@@ -17,7 +17,7 @@ __all__ = ["Linear"]
 
 @dataclass(frozen=True)
 class Linear(Encoder):
-    """One linear layer from (N, ``features``) to (N, ``width``) [choice, spec/audio_visual.md 9]."""
+    """One linear layer from (N, ``features``) to (N, ``width``) [choice, docs/audio_visual.md]."""
 
     features: int
     width: int

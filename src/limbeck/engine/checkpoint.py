@@ -24,8 +24,7 @@ class Checkpoint:
     """The state after ``step`` steps.
 
     Random streams are functions of the step and need no state of their own. ``metrics_bytes`` and ``seconds`` say how
-    much of
-    metrics.jsonl belongs to these steps and how long they took.
+    much of metrics.jsonl belongs to these steps and how long they took.
     """
 
     step: int

@@ -23,7 +23,8 @@ __all__ = ["estimate"]
 def estimate(planned: Plan, *, trials: int = 3) -> dict[str, Any]:
     """Seconds, memory and disk of a plan, JSON-ready.
 
-    Takes ``trials`` + 1 steps on random first items, the first uncounted, each without and with cached real statistics.
+    Takes ``trials`` + 1 steps on random first items, the first uncounted, each without and with cached real
+    statistics.
     """
     settings, numerics = planned.settings, planned.numerics
     about: dict[str, Any] = {

@@ -41,8 +41,7 @@ def tuned_group(
     """Classes a group, for classes of ``items`` decoded items.
 
     Times one forward (and backward to the items) of each candidate on this machine and keeps the fastest in the cache
-    folder, so
-    that the next run of this kind takes the same one. Sizes that do not fit the memory are passed over.
+    folder, so that the next run of this kind takes the same one. Sizes that do not fit the memory are passed over.
     """
     if items * classes <= SMALL:
         return classes

@@ -10,10 +10,10 @@ from torch import Tensor
 
 from limbeck.augment import DSA
 from limbeck.banks.random import RandomBank
+from limbeck.encoders import PUBLISHED_WIDTH
 from limbeck.engine.groups import groups
 from limbeck.engine.guards import check_finite
 from limbeck.engine.metrics import Metrics
-from limbeck.engine.settings import PUBLISHED_WIDTH
 from limbeck.engine.statistics import StatisticsCache
 from limbeck.engine.views import ClassGroup, Eye, real_means, step_eye
 from limbeck.errors import MemoryLimitError
@@ -28,7 +28,7 @@ __all__ = ["Loop", "pixel_rate"]
 
 
 def pixel_rate(settings: RunSettings, method: Method, width: int) -> float:
-    """The rate of SGD: lr x 6272 / D, because losses sum over D features (spec/audio_visual.md 9), x what the method
+    """The rate of SGD: lr x 6272 / D, because losses sum over D features (docs/audio_visual.md), x what the method
     asks for."""
     rule = PUBLISHED_WIDTH / width if settings.lr_rule == "width" else 1.0
     return settings.lr * rule * method.rate_multiple
@@ -122,8 +122,7 @@ class Loop:
 
     def _accumulate(self, eye: Eye, classes: range, real: dict[str, Tensor]) -> dict[str, Tensor]:
         """Loss terms of some classes, their gradient left in the set's. Each group is a leaf of its own, so that its
-        backward pass
-        costs its own size and not the set's."""
+        backward pass costs its own size and not the set's."""
         rows = slice(classes.start * self.per_class, classes.stop * self.per_class)
         stored = {name: value.detach()[rows].requires_grad_() for name, value in self.synthetic.values.items()}
         real_here = {name: mean[classes.start : classes.stop] for name, mean in real.items()}

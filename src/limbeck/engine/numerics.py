@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 
 from limbeck.encoders import encoders_for
+from limbeck.encoders.allocator import keep_freed_memory
 from limbeck.engine.groups import tuned_group
 from limbeck.errors import ConfigError
 
@@ -62,6 +63,7 @@ class Numerics:
 
     def apply(self) -> None:
         """Make this process compute so."""
+        keep_freed_memory()
         torch.set_num_threads(self.threads)
 
     def encoders(self, modalities: Mapping[str, Modality], channels: int) -> dict[str, Encoder]:

@@ -1,5 +1,4 @@
-"""What a run is told: the settings of the loop, the presets that fit them to the data, and the numerics they come
-to."""
+"""What a run is told: the settings of the loop, and the presets that fit them to the data."""
 
 from __future__ import annotations
 
@@ -15,10 +14,7 @@ if TYPE_CHECKING:
     from limbeck.data.store import PairedStore
     from limbeck.methods import Method
 
-__all__ = ["PUBLISHED_WIDTH", "RunSettings", "preset", "resolve"]
-
-PUBLISHED_WIDTH = 6272
-"""D of the papers' encoders; their rates mean something only at this width."""
+__all__ = ["RunSettings", "preset", "resolve"]
 
 
 @dataclass(frozen=True)
@@ -29,14 +25,15 @@ class RunSettings:
         per_class: budget, stored items of each class (IPC, DPC in papers).
         pairs: budget in stored items in all, for methods that work by pair.
         seed: of every random stream of the run; other seeds share no draw.
-        steps: updates of the synthetic set (5000 in AVDD, App. C).
+        steps: updates of the synthetic set (5000 in AVDD).
         init: selection the first items come from: random, herding.
         factor: l, one stored item decodes to l*l.
         modalities: which of the set's to use; all by default.
-        lr: rate of SGD on the normalised values at D = 6272 (0.2 in AVDD, App. C).
-        lr_rule: "width" multiplies the rate by 6272 / D, because losses are summed over D features; "plain" leaves it.
-        momentum: of SGD (0.5 in AVDD, App. C).
-        real_batch: real items of each class a step, without replacement (128 in AVDD, App. C).
+        lr: rate of SGD on the normalised values (0.2 in AVDD).
+        lr_rule: "width" multiplies the rate by 6272 / D, because losses are summed over D features; "plain" takes it
+            as it is.
+        momentum: of SGD (0.5 in AVDD).
+        real_batch: real items of each class a step, without replacement (128 in AVDD).
         channels: width of the ConvNets (128 in the papers).
         augment: DSA families joined by "_", one drawn at a time; empty for none.
         dsa_sharing: "class" draws DSA for each class (AVDD, Algorithm 1), "step" once for all classes (its code).
@@ -64,7 +61,7 @@ class RunSettings:
     factor: int = 1
     modalities: tuple[str, ...] | None = None
     lr: float = 0.2
-    lr_rule: Literal["width", "plain"] = "width"
+    lr_rule: Literal["width", "plain"] = "plain"
     momentum: float = 0.5
     real_batch: int = 128
     channels: int = 128
@@ -99,7 +96,8 @@ class RunSettings:
 
 
 def preset(store: PairedStore) -> dict[str, Any]:
-    """Settings that fit the size of the data: the papers' from 112 x 112 pictures up, smaller loops for smaller media.
+    """Settings that fit the size of the data: the papers' from 112 x 112 pictures up, smaller loops for smaller
+    media.
 
     The small ones are measured on two CPU cores (docs/results.md); none was chosen by a test score.
     """

@@ -1,8 +1,8 @@
 """The cache of real class means: a run on the same data and seed, at any budget or weights, skips the real side.
 
 One file for each (data, encoders, seed, draws, numerics): records of fixed size, one a step, each with a checksum, so
-that a record that
-was never finished counts as missing. Two runs may write one file at once: equal keys write equal bytes.
+that a record that was never finished counts as missing. Two runs may write one file at once: equal keys write equal
+bytes.
 """
 
 from __future__ import annotations
@@ -58,8 +58,7 @@ class StatisticsCache:
         key: of :func:`statistics_key`.
         shapes: per modality (C, D).
         dtype: "fp32" gives back the very bits; "fp16" rounds, and rounds what was computed just now too, so that a
-            run is the same
-            whether or not its means were there.
+            run is the same whether or not its means were there.
         limit: bytes the file may take; later steps are computed each time.
     """
 

@@ -51,8 +51,9 @@ PROTOCOLS: dict[str, Protocol] = {
             name="recognition-avdd",
             version=1,
             description="Accuracy of students trained from scratch, each modality alone and fused; AVDD as published: "
-            "30 epochs of Adam, every rate a tenth after 10 and after 20 epochs, heads at 1e-4, DSA.",
-            source="AVDD, paper (spec/audio_visual.md 1.7)",
+            "30 epochs of Adam, every rate a tenth after 10 and after 20 epochs, heads at 1e-4 "
+            "(x 6272 / D for students of another width D), DSA.",
+            source="AVDD, paper (docs/audio_visual.md)",
             recipe=Recipe(head_rate=1e-4, drops=(10, 20)),
         ),
         Protocol(
@@ -60,8 +61,8 @@ PROTOCOLS: dict[str, Protocol] = {
             version=1,
             description="The same as AVDD's released code runs it: heads at 1e-3, and each rate falls one epoch later "
             "(11, 10 and 9 epochs).",
-            source="AVDD, code (evaluate_synset_av; spec/audio_visual.md 1.7)",
-            recipe=Recipe(head_rate=1e-3, drops=(11, 21)),
+            source="AVDD, code (evaluate_synset_av)",
+            recipe=Recipe(head_rate=1e-3, head_rule="plain", drops=(11, 21)),
         ),
     )
 }

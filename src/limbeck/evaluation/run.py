@@ -53,8 +53,7 @@ def evaluate(
 
     Returns:
         What ``result.json`` holds: protocol, version, selection, students, seeds, the scores of each student, mean,
-        std, n and interval by
-        metric; in a run's folder it is written there.
+        std, n and interval by metric; in a run's folder it is written there.
 
     Raises:
         LimbeckError: of the kind that says what is wrong.

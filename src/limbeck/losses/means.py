@@ -1,10 +1,8 @@
 """Matching the means of embeddings: DM's loss, and the two cross-modal ones of AVDD.
 
 Legend: K classes, D embedding width; R real, S synthetic, bars are means over the items of a class; d = mean(R) -
-mean(S).
-Every function takes one (K, D) tensor of class means a modality and returns a scalar: squares summed over D (not
-averaged: the
-published rates mean something only so) and over classes.
+mean(S). Every function takes one (K, D) tensor of class means a modality and returns a scalar: squares summed over D
+(not averaged: the published rates mean something only so) and over classes.
 """
 
 from __future__ import annotations

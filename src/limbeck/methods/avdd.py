@@ -19,7 +19,7 @@ __all__ = ["AVDD", "RescaledDM"]
 
 
 def _published_weight(budget: Budget) -> float:
-    """lambda of ICM and CGM: 10 at 1 and 10 per class, 20 at 20 (AVDD, sec. 5.1)."""
+    """lambda of ICM and CGM: 10 at 1 and 10 per class, 20 at 20 (AVDD)."""
     return 10.0 if (budget.per_class or 1) <= 10 else 20.0
 
 
@@ -28,21 +28,19 @@ class AVDD(Method):
     """Audio-visual dataset distillation: DM + ICM + CGM on random networks, herding's first items, factor 2.
 
     With equal weights w, as published, ICM and CGM cancel to a multiple of DM: the loss is exactly (1 + 2w) DM, so
-        AVDD is DM with a
-    step 1 + 2w times as long (``dm_rescaled``). Only unequal weights see anything across modalities, the inner
-    product of the two
-    differences.
+    AVDD is DM with a step 1 + 2w times as long (``dm_rescaled``). Only unequal weights see anything across
+    modalities, the inner product of the two differences.
 
     Args:
         base: weight of the DM term.
-        icm, cgm: weights of the two cross-modal terms; by default 10, above 10 per class 20 (AVDD, sec. 5.1).
+        icm, cgm: weights of the two cross-modal terms; by default 10, above 10 per class 20 (AVDD).
     """
 
     name = "avdd"
     title = "Audio-visual dataset distillation"
     paper = "Kushwaha et al., Audio-Visual Dataset Distillation, TMLR 2024"
     modalities = (2, None)
-    defaults: ClassVar = {"init": "herding", "factor": 2}  # AVDD, sec. 4
+    defaults: ClassVar = {"init": "herding", "factor": 2}  # AVDD
 
     base: float = 1.0
     icm: float | None = None

@@ -37,7 +37,7 @@ class Method:
     """A way to make a synthetic set. The fields of a subclass are its settings (``--method.NAME``).
 
     A method never touches files, devices or loops: the engine asks it for named loss terms, one group of classes at a
-        time.
+    time.
     """
 
     name: ClassVar[str]

@@ -19,9 +19,8 @@ class DM(Method):
     """Distribution matching: a fresh random encoder a modality and step, squared distance of real and synthetic class
     means.
 
-    Settings as in AVDD's tables (spec/audio_visual.md 9): random real initial items, factor 1, rate 0.2, real batch
-    128, 5000 steps. The
-    original paper has rate 1.0, batch 256, 20,000 iterations.
+    Settings as in AVDD's tables (docs/audio_visual.md): random real initial items, factor 1, rate 0.2, real batch
+    128, 5000 steps. The original paper has rate 1.0, batch 256, 20,000 iterations.
     """
 
     name = "dm"

@@ -16,13 +16,12 @@ class Herding(Method):
     whole training split.
 
     With ``--factor 2`` it packs four shrunken picks into each item: the row "H+Factor" of AVDD's table 4, which
-    explains most of
-    what distillation gains at small sizes and should stand in every comparison.
+    explains most of what distillation gains at small sizes and should stand in every comparison.
     """
 
     name = "herding"
     title = "Herding"
-    paper = "Welling 2009; features as AVDD, sec. 4 (spec/audio_visual.md 1.3)"
+    paper = "Welling 2009; features as AVDD (docs/audio_visual.md)"
     kind = "coreset"
     by = ("class", "pairs")
     defaults: ClassVar = {"init": "herding", "steps": 0, "factor": 1}

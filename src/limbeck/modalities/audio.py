@@ -22,15 +22,16 @@ SCALES = ("standard", "decibel")
 class Audio(Modality):
     """(1, mel bands, frames); stored half; physical decibel.
 
-    The defaults are the field's (spec/audio_visual.md 1.1): 11 kHz, n_fft = window = 400 (periodic Hann), hop 200,
+    The defaults are the field's (docs/audio_visual.md): 11 kHz, n_fft = window = 400 (periodic Hann), hop 200,
     reflect padding, power, HTK bands from 0 to half the rate, 10 log10(max(x, 1e-10)). One second is 1 x 128 x 56.
 
     Args:
         sample_rate: in hertz.
         n_fft: samples in a window.
         hop: samples from one frame to the next.
-        scale: one of :data:`SCALES`. With raw decibel the audio half of a small set hardly moves (spec 9), so
-            ``standard`` is the default and ``decibel`` what reproduces the code; its ``mean`` and ``std`` stay 0 and 1.
+        scale: one of :data:`SCALES`. With raw decibel the audio half of a small set hardly moves
+            (docs/audio_visual.md), so ``standard`` is the default and ``decibel`` what reproduces the code; its
+            ``mean`` and ``std`` stay 0 and 1.
 
     Raises:
         ConfigError: on an unknown scale, or raw decibel with other constants.

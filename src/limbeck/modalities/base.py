@@ -1,5 +1,4 @@
-"""What a modality is: the shape of an item, how it is stored, and the way from stored bytes to what an encoder
-reads."""
+"""What a modality is: an item's shape, how it is stored, and the way from stored bytes to what encoders read."""
 
 from __future__ import annotations
 
@@ -24,7 +23,7 @@ class Modality:
     """One column of a paired set.
 
     Three forms of an item: *stored* (compact, on disk), *physical* (float32 in the modality's own unit: 0..1,
-        decibel, metre) and
+    decibel, metre) and
     *normalised* (float32, what encoders read and what is distilled): ``normalised = (physical - mean) / std``.
 
     Args:

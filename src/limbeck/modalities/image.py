@@ -17,7 +17,7 @@ __all__ = ["Image"]
 class Image(Modality):
     """(3, H, W) or (1, H, W); stored uint8; physical 0..1.
 
-    The default normalisation is the one of the audio-visual papers for every set (spec/audio_visual.md 1.1).
+    The default normalisation is the one of the audio-visual papers for every set (docs/audio_visual.md).
     """
 
     kind: ClassVar[str] = "image"

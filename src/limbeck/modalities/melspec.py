@@ -1,8 +1,8 @@
-"""The field's log-mel spectrogram (spec/audio_visual.md 1.1) and the way back to a waveform.
+"""The field's log-mel spectrogram (docs/audio_visual.md) and the way back to a waveform.
 
-Forward: periodic Hann window of ``n_fft`` samples, centred frames with reflect padding, power, HTK mel bands from 0 to
-half the rate without any area normalisation, ``10 log10(max(power, 1e-10))``, no dynamic-range floor.
-Back: decibel -> power -> a non-negative inverse of the filter bank -> Griffin-Lim.
+Forward: periodic Hann window of ``n_fft`` samples, centred frames with reflect padding, power, HTK mel bands from 0
+to half the rate without any area normalisation, ``10 log10(max(power, 1e-10))``, no dynamic-range floor. Back:
+decibel -> power -> a non-negative inverse of the filter bank -> Griffin-Lim.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ def mel_filters(sample_rate: int, n_fft: int, n_mels: int) -> Tensor:
     """HTK mel bands as triangles over the bins of the Fourier transform.
 
     Returns:
-        (n_mels, n_fft // 2 + 1) float32, peaks of height one. Cached: do not write into it. A band narrower than a bin
-        is empty (band 0 at 11 kHz and n_fft 400) and reads silence.
+        (n_mels, n_fft // 2 + 1) float32, peaks of height one. Cached: do not write into it. A band narrower than a
+        bin is empty (band 0 at 11 kHz and n_fft 400) and reads silence.
     """
     import torch
 
@@ -75,7 +75,8 @@ def log_mel(waveform: Tensor, *, sample_rate: int, n_fft: int, hop: int, n_mels:
 def waveform_from_log_mel(
     db: Tensor, *, sample_rate: int, n_fft: int, hop: int, inversions: int = 60, iterations: int = 60
 ) -> Tensor:
-    """A waveform whose log-mel spectrogram is close to ``db``; the same one every time, whatever else is in the batch.
+    """A waveform whose log-mel spectrogram is close to ``db``; the same one every time, whatever else is in the
+    batch.
 
     Args:
         db: (..., n_mels, frames) decibel. Levels above full scale are fine: the result is not limited to [-1, 1].
@@ -117,8 +118,8 @@ def _spectrum_of(bands: Tensor, filters: Tensor, updates: int) -> Tensor:
     """Non-negative power spectrum whose mel bands are ``bands``: (n, mels, frames) -> (n, bins, frames).
 
     Multiplicative updates for the Kullback-Leibler divergence (Lee and Seung, 2001). Measured on a sine, a chirp and
-    noise: round trips within 2.4, 2.3 and 0.7 dB in 30 ms, against 2.6, 3.5 and 1.3 dB in 130 ms for exact non-negative
-    least squares, which answers with isolated lines.
+    noise: round trips within 2.4, 2.3 and 0.7 dB in 30 ms, against 2.6, 3.5 and 1.3 dB in 130 ms for exact
+    non-negative least squares, which answers with isolated lines.
     """
     reach = filters.sum(0)[:, None]
     covered = reach > 0

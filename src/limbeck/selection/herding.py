@@ -16,7 +16,7 @@ def herding(features: Tensor, count: int) -> Tensor:
     r"""The greedy order of herding.
 
     Pick i is :math:`\arg\min_x |(i + 1) \mu - \sum_{j<i} f(x_j) - f(x)|_2` among the items not yet picked
-    (spec/audio_visual.md 1.3). Ties go
+    (docs/audio_visual.md). Ties go
     to the lower row.
 
     Args:

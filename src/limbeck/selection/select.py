@@ -59,7 +59,7 @@ def _herding(
     by_modality, picks = features(), []
     for rows in groups:
         at = np.searchsorted(train, rows)
-        # each modality at unit length, else the louder one decides (spec/audio_visual.md 9)
+        # each modality at unit length, else the louder one decides (docs/audio_visual.md)
         joined = [
             torch.nn.functional.normalize(torch.from_numpy(np.asarray(f[at], dtype=np.float32)), dim=1)
             for f in by_modality.values()

@@ -1,8 +1,7 @@
 """The artifact: a folder of two files that is all anyone needs to use a synthetic set.
 
 ``synthetic.safetensors`` holds the numbers, ``synthetic.json`` everything else: modalities with their normalisation,
-classes, captions,
-factor, provenance, the hash of the numbers and a hash of itself. Nothing is pickled.
+classes, captions, factor, provenance, the hash of the numbers and a hash of itself. Nothing is pickled.
 """
 
 from __future__ import annotations

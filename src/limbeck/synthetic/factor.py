@@ -1,10 +1,8 @@
-"""The factor: one stored item holds l x l smaller ones (spec/audio_visual.md 1.4; the idea is IDM's partitioning).
+"""The factor: one stored item holds l x l smaller ones (docs/audio_visual.md; the idea is IDM's partitioning).
 
 Cells are cut at ``round(i * H / l)`` and go column by column: for l = 2 top-left, bottom-left, top-right,
-bottom-right. Both ways are
-bilinear without antialias and without aligned corners. Resampling is two small matrix products rather than an
-interpolation
-kernel, because the backward pass of those is not deterministic on a GPU.
+bottom-right. Both ways are bilinear without antialias and without aligned corners. Resampling is two small matrix
+products rather than an interpolation kernel, because the backward pass of those is not deterministic on a GPU.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ LISTS = (("trainSet.txt", "train"), ("valSet.txt", "validation"), ("testSet.txt"
 
 
 class AVE(Reader):
-    """Every window inside the annotated event where its times are whole seconds (spec/audio_visual.md 1.1), else one
+    """Every window inside the annotated event where its times are whole seconds (docs/audio_visual.md), else one
     window at the event's centre. Without split files, ``Annotations.txt`` is read and nothing has a split."""
 
     name = "ave"

@@ -1,7 +1,8 @@
 """Keeping the memory that torch frees on a CPU.
 
-Activations of a few megabytes and more are mapped from the kernel and given back at once, so that each step pays for every
-page again: half the time of a forward pass at 64 x 64. Told to keep them, the C library hands the same pages out again.
+Activations of a few megabytes and more are mapped from the kernel and given back at once, so that each step pays for
+every page again: half the time of a forward pass at 64 x 64. Told to keep them, the C library hands the same pages out
+again.
 """
 
 from __future__ import annotations

@@ -1,0 +1,34 @@
+"""A student's branch trained the plain way: a module, torch.optim.Adam, one batch after the other, fed given draws."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import torch
+from torch import Tensor, nn
+
+
+def train_branch(
+    encoder: nn.Module,
+    head: nn.Linear,
+    epochs: Iterable[list[tuple[Tensor, Tensor]]],
+    *,
+    encoder_rate: float,
+    head_rate: float,
+    drops: tuple[int, ...],
+    augment: Callable[[int, int, Tensor], Tensor],
+) -> None:
+    """Changes ``encoder`` and ``head``. ``epochs`` holds lists of (items, labels); rates fall tenfold at ``drops``."""
+    adam = torch.optim.Adam(
+        [{"params": encoder.parameters(), "lr": encoder_rate}, {"params": head.parameters(), "lr": head_rate}],
+        betas=(0.9, 0.999),
+        weight_decay=1e-4,
+    )
+    schedule = torch.optim.lr_scheduler.MultiStepLR(adam, list(drops), gamma=0.1)
+    for epoch, batches in enumerate(epochs):
+        for step, (x, y) in enumerate(batches):
+            loss = nn.functional.cross_entropy(head(encoder(augment(epoch, step, x))), y)
+            adam.zero_grad()
+            loss.backward()
+            adam.step()
+        schedule.step()
