@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -20,6 +21,15 @@ def run(toy, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("cli") / "run"
     arguments = ["distill", "dm", "--data", str(toy.path), "--per-class", "2", "--steps", "3", "--out", str(folder)]
     assert main([*arguments, *QUICK]) == 0
+    return folder
+
+
+@pytest.fixture(scope="module")
+def damaged(run, tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("damaged") / "run"
+    shutil.copytree(run, folder)
+    tensors = folder / "synthetic" / "synthetic.safetensors"
+    tensors.write_bytes(tensors.read_bytes()[:-9])
     return folder
 
 
@@ -59,11 +69,40 @@ def test_doctor(capsys):
         (["report", "nowhere"], ["nowhere"]),
         (["export", "RUN", "--out", "OUT", "--to", "fodler"], ["fodler", "folder"]),
         (["inspect", "nowhere"], ["nowhere"]),
+        (
+            [
+                "distill",
+                "avdd",
+                "--data",
+                "TOY",
+                "--out",
+                "OUT",
+                "--method.base",
+                "0",
+                "--method.icm",
+                "0",
+                "--method.cgm",
+                "0",
+            ],
+            ["weights"],
+        ),
+        (["distill", "dm", "--data", "TOY", "--out", "OUT", "--per-class", "21"], ["20 training items", "21"]),
+        (["distill", "avdd", "--data", "TOY", "--out", "OUT", "--modalities", "audio"], ["needs 2 or more"]),
+        (["distill", "dm", "--data", "TOY", "--out", "OUT", "--checkpoint-every", "-1"], ["checkpoint_every"]),
+        (["distill", "dm", "--data", "TOY", "--out", "/dev/null/x"], ["/dev/null/x"]),
+        (["evaluate", "RUN", "--threads", "0"], ["threads is 0"]),
+        (["evaluate", "DAMAGED"], ["truncated or edited"]),
+        (["report", "DAMAGED"], ["truncated or edited"]),
+        (["export", "DAMAGED", "--out", "OUT"], ["truncated or edited"]),
+        (["inspect", "DAMAGED"], ["truncated or edited"]),
+        (["export"], ["no run given"]),
+        (["prepare", "vggsound", "--out", "OUT"], ["no --root given"]),
         (["prepare", "vggsond", "--root", ".", "--out", "OUT"], ["vggsond", "vggsound"]),
     ],
 )
-def test_mistakes_are_explained_without_a_traceback(arguments, words, run, tmp_path, capsys):
-    arguments = [{"RUN": str(run), "OUT": str(tmp_path / "out")}.get(a, a) for a in arguments]
+def test_mistakes_are_explained_without_a_traceback(arguments, words, run, damaged, toy, tmp_path, capsys):
+    names = {"RUN": run, "DAMAGED": damaged, "TOY": toy.path, "OUT": tmp_path / "out"}
+    arguments = [str(names.get(a, a)) for a in arguments]
     assert main(arguments) == 2
     said = capsys.readouterr()
     assert not said.out
@@ -164,3 +203,31 @@ def test_interrupting_is_exit_code_130(run, monkeypatch, capsys):
     monkeypatch.setitem(limbeck.cli.verbs.VERBS, "report", interrupted)
     assert main(["report", str(run)]) == 130
     assert "--resume" in capsys.readouterr().err
+
+
+def test_prepare_reads_a_manifest(tmp_path, capsys):
+    from PIL import Image
+
+    for i in range(8):
+        Image.new("RGB", (20, 20), (30 * i, 0, 0)).save(tmp_path / f"{i}.png")
+    rows = [f"{i}.png,{'red' if i % 2 else 'dark'},{'train' if i < 6 else 'test'}" for i in range(8)]
+    (tmp_path / "m.csv").write_text("\n".join(["image,label,split", *rows, "gone.png,red,train"]))
+    arguments = ["prepare", "manifest", "--root", str(tmp_path / "m.csv"), "--out", str(tmp_path / "store")]
+    arguments += ["--image-size", "16", "--workers", "1"]
+    assert main(arguments) == 2
+    said = capsys.readouterr()
+    assert "gone.png" in said.err
+    assert "row" in said.err
+    assert "--on-error skip" in said.err
+    assert main([*arguments, "--on-error", "skip", "--json"]) == 0
+    about = json.loads(capsys.readouterr().out)
+    assert about["skipped"] == 1
+    assert (
+        main(["distill", "dm", "--data", str(tmp_path / "store"), "--steps", "2", "--out", str(tmp_path / "r"), *QUICK])
+        == 0
+    )
+
+
+def test_export_goes_into_the_run_folder_by_default(run):
+    assert main(["export", str(run)]) == 0
+    assert (run / "export" / "labels.csv").exists()

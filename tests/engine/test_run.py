@@ -244,3 +244,96 @@ def test_two_processes_cannot_share_a_run(toy, small, tmp_path):
         with pytest.raises(ResumeError, match="another process"):
             distil(toy, tmp_path / "r", small)
         other.communicate(b"\n")
+
+
+def test_tensorboard_holds_each_step_once(toy, small, tmp_path, monkeypatch):
+    events = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+
+    def stop(folder, state, write=run_module.write_checkpoint):
+        write(folder, state)
+        if state.step == 3:
+            raise Stop
+
+    monkeypatch.setattr(run_module, "write_checkpoint", stop)
+    with pytest.raises(Stop):
+        distil(toy, tmp_path / "r", small, tensorboard=True, checkpoint_every=0)
+    monkeypatch.undo()
+    limbeck.distill("dm", out=tmp_path / "r", resume=True)
+    found = events.EventAccumulator(str(tmp_path / "r" / "tensorboard"))
+    found.Reload()
+    assert [e.step for e in found.Scalars("loss/dm")] == [1, 2, 3, 4, 5, 6]
+
+
+def test_a_missing_tensorboard_is_said_before_anything_is_done(toy, small, tmp_path, monkeypatch):
+    import importlib.util
+
+    from limbeck.errors import MissingDependencyError
+
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "tensorboard" else find(name))
+    with pytest.raises(MissingDependencyError, match=r"limbeck\[tensorboard\]"):
+        distil(toy, tmp_path / "r", small, tensorboard=True)
+    assert not (tmp_path / "r" / "config.json").exists()
+
+
+def test_avdd_and_rescaled_dm_are_one_run(toy, small, tmp_path):
+    settings = {"lr": 0.005, "init": "random", "group": 4, "real_group": 4, "per_class": 2, "steps": 10}
+    avdd = limbeck.distill("avdd", toy, out=tmp_path / "a", **{**small, **settings})
+    dm = limbeck.distill("dm_rescaled", toy, out=tmp_path / "d", **{**small, **settings})
+    start = limbeck.load(tmp_path / "a" / "initial")
+    for name, value in avdd.values.items():
+        moved = (value - start.values[name]).abs().max()
+        assert moved > 0.05
+        assert (value - dm.values[name]).abs().max() < 1e-3 * moved
+
+
+def test_equal_weights_are_blind_to_pairs(toy, small, tmp_path):
+    """The negative control: real pairs shuffled within their class change nothing about AVDD as published."""
+    from limbeck.data.store import PairedStore
+
+    class Shuffled(PairedStore):
+        def batch(self, modality, rows, device="cpu"):
+            rows = torch.as_tensor(rows)
+            if modality == "audio" and set(self.labels[rows.numpy()]) == {self.labels[int(rows[0])]}:
+                rows = rows.flip(0)
+            return super().batch(modality, rows, device)
+
+    settings = {**small, "lr": 0.002, "init": "random", "group": 4, "real_group": 1, "per_class": 1, "steps": 5}
+    plain = limbeck.distill("avdd", toy, out=tmp_path / "a", cache=False, **settings)
+    shuffled = limbeck.distill("avdd", Shuffled.open(toy.path), out=tmp_path / "b", cache=False, **settings)
+    start = [limbeck.load(tmp_path / n / "initial").values["image"] for n in "ab"]
+    assert torch.equal(*start)
+    moved = (plain.values["image"] - start[0]).abs().max()
+    assert (plain.values["image"] - shuffled.values["image"]).abs().max() < 1e-3 * moved
+
+
+def test_a_run_moves_with_its_data(toy, small, tmp_path, monkeypatch):
+    import shutil
+
+    shutil.copytree(toy.path, tmp_path / "st")
+    monkeypatch.chdir(tmp_path)
+
+    def stop(folder, state, write=run_module.write_checkpoint):
+        write(folder, state)
+        raise Stop
+
+    monkeypatch.setattr(run_module, "write_checkpoint", stop)
+    with pytest.raises(Stop):
+        distil("st", "r", small, checkpoint_every=0)
+    monkeypatch.undo()
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    with pytest.raises(DataError, match="st"):
+        limbeck.distill("dm", out=tmp_path / "r", resume=True)
+    done = limbeck.distill("dm", "../st", out=tmp_path / "r", resume=True)
+    assert same(done, distil(toy, tmp_path / "whole", small))
+
+
+def test_a_five_step_run_is_what_it_was(toy, small, tmp_path):
+    """A golden: sums of the set after five steps; a change here is a change of everybody's results."""
+    done = distil(toy, tmp_path / "r", small, steps=5, seed=0, lr=0.02)
+    sums = {name: [float(v.sum()), float(v.square().sum())] for name, v in done.values.items()}
+    assert sums == {name: pytest.approx(golden, rel=1e-3) for name, golden in GOLDEN.items()}
+
+
+GOLDEN = {"image": [851.868, 1916.375], "audio": [24.738, 1263.471]}

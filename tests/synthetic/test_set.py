@@ -5,6 +5,8 @@ import copy
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch.utils.data import DataLoader
 
 import limbeck
@@ -177,3 +179,31 @@ def test_budget(toy):
     for wrong in ({}, {"per_class": 1, "pairs": 1}, {"per_class": 0}):
         with pytest.raises(ConfigError, match="budget"):
             Budget(**wrong)
+
+
+@given(
+    st.integers(1, 5),
+    st.sampled_from([(1,), (3,)]),
+    st.integers(2, 6),
+    st.integers(1, 2),
+    st.text(max_size=8),
+    st.booleans(),
+)
+@settings(deadline=None, max_examples=25)
+def test_any_set_comes_back_as_it_was(tmp_path_factory, items, channels, side, factor, word, labelled):
+    image = Image(shape=(*channels, side, side))
+    one = SyntheticSet(
+        {"image": image},
+        {"image": torch.randn(items, *image.shape, generator=stream(items, "p"))},
+        labels=torch.arange(items) if labelled else None,
+        classes=tuple(f"{word}{i}" for i in range(items)) if labelled else (),
+        captions=[(word,)] * items,
+        factor=factor,
+        provenance={"word": word},
+    )
+    folder = tmp_path_factory.mktemp("any") / "set"
+    again = SyntheticSet.load(one.save(folder))
+    assert torch.equal(again.values["image"], one.values["image"])
+    assert (again.labels is None) == (one.labels is None)
+    assert (again.classes, again.captions, again.factor) == (one.classes, one.captions, one.factor)
+    assert again.provenance == one.provenance

@@ -116,7 +116,7 @@ def _report(parser: ArgumentParser) -> None:
 def _export(parser: ArgumentParser) -> None:
     parser.add_argument("run", type=str, help="a run or an artifact")
     parser.add_argument("--to", type=str, default="folder", help="folder: PNG, WAV and labels.csv")
-    parser.add_argument("--out", type=str, required=True, help="where to")
+    parser.add_argument("--out", type=str, help="where to (default: export in the run folder)")
     parser.add_argument("--overwrite", action="store_true", help="replace what is there")
 
 
@@ -199,6 +199,10 @@ def _explained(text: str, parser: ArgumentParser, arguments: Sequence[str]) -> C
         return ConfigError(f"unknown {what} {found[1]!r}", hint=nearest(found[1], re.findall(r"[\w-]+", found[2])))
     if found := re.search(r"expected \"(?:.*\.)?(\w+)\" to be one of \{(.*?)\}", text):
         return ConfigError(f"no {found[1].replace('method_name', 'method')} given", hint=f"Choose one of {found[2]}.")
+    if found := re.search(r"arguments are required: (.*)", text):
+        names = ["--" + n.rpartition(".")[2].replace("_", "-") for n in found[1].split(", ")]
+        names = [n if n in known else n[2:] for n in names]
+        return ConfigError(f"no {names[0]} given", hint=f"`limbeck {arguments[0]} --help` says what it needs.")
     if found := re.search(r"Parser key \"(?:.*?\.)??([\w.]+)\":\s*(.*?)(?:Given value|$)", text, re.DOTALL):
         given = re.search(r"Given value: (.*)", text)
         wanted = re.sub(r"typing\.|<class '(\w+)'>", r"\1", " ".join(found[2].split()))

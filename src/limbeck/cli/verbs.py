@@ -79,7 +79,8 @@ def _report(options: Namespace) -> None:
 def _export(options: Namespace) -> None:
     from limbeck.export import export
 
-    print(export(Path(options.run), Path(options.out), to=options.to, overwrite=options.overwrite))
+    out = Path(options.out) if options.out else Path(options.run) / "export"
+    print(export(Path(options.run), out, to=options.to, overwrite=options.overwrite))
 
 
 def _inspect(options: Namespace) -> None:

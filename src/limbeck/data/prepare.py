@@ -130,7 +130,7 @@ def _list(source: Reader, settings: PrepareSettings, on_error: str) -> _Listing:
     return _Listing(rows, bad, classes)
 
 
-_SKIP = "Mend it, or leave such items out with on_error=skip."
+_SKIP = "Mend it, or leave such items out with --on-error skip."
 
 
 def _classes(source: Reader, rows: Sequence[Row], settings: PrepareSettings) -> tuple[str, ...]:

@@ -180,7 +180,9 @@ def find_listing(root: Path, settings: PrepareSettings, known: Sequence[str], pa
     if len(found) == 1:
         return found[0]
     listed = ", ".join(p.name for p in found) or "nothing"
-    raise DataError(f"which listing? Found {listed}", where=root, hint="Say it with csv=..., relative to the root.")
+    raise DataError(
+        f"which listing? Found {listed}", where=root, hint="Say which with --csv (csv=...), relative to the root."
+    )
 
 
 def clips_folder(root: Path, settings: PrepareSettings, known: Sequence[str]) -> Path:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
@@ -23,8 +24,13 @@ FILE = "state.safetensors"
 class Checkpoint:
     """The state after ``step`` steps.
 
-    Random streams are functions of the step and need no state of their own. ``metrics_bytes`` and ``seconds`` say how
-    much of metrics.jsonl belongs to these steps and how long they took.
+    Random streams are functions of the step and need no state of their own.
+
+    Args:
+        run_hash: of the settings it belongs to.
+        metrics_bytes, seconds: how much of metrics.jsonl belongs to these steps, and how long they took.
+        values, momenta: per modality.
+        about: numerics (device, threads, kernels, precision, group sizes) and versions they were computed under.
     """
 
     step: int
@@ -33,6 +39,7 @@ class Checkpoint:
     seconds: float
     values: Mapping[str, Tensor]
     momenta: Mapping[str, Tensor]
+    about: Mapping[str, Any]
 
 
 def write_checkpoint(folder: Path, state: Checkpoint) -> None:
@@ -45,6 +52,7 @@ def write_checkpoint(folder: Path, state: Checkpoint) -> None:
         "run_hash": state.run_hash,
         "metrics_bytes": state.metrics_bytes,
         "seconds": state.seconds,
+        **state.about,
     }
     write_bytes(folder / FILE, save(tensors, metadata={"limbeck": json.dumps(about)}))
 
@@ -70,12 +78,13 @@ def read_checkpoint(folder: Path, run_hash: str) -> Checkpoint | None:
             "belongs to a run with other settings", where=path, hint="Resume with the run's own settings."
         )
     return Checkpoint(
-        step=about["step"],
-        run_hash=run_hash,
-        metrics_bytes=about["metrics_bytes"],
-        seconds=about["seconds"],
+        step=about.pop("step"),
+        run_hash=about.pop("run_hash"),
+        metrics_bytes=about.pop("metrics_bytes"),
+        seconds=about.pop("seconds"),
         values=_below("value.", tensors),
         momenta=_below("momentum.", tensors),
+        about=about,
     )
 
 

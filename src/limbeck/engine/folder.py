@@ -24,7 +24,11 @@ def claimed(folder: Path) -> Iterator[None]:
     """
     if folder.exists() and not folder.is_dir():
         raise ConfigError("not a folder", where=folder, hint="Choose another --out.")
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / ".lock").touch()
+    except OSError as error:
+        raise ConfigError(f"no folder can be written here ({error.strerror})", where=folder) from error
     lock = FileLock(str(folder / ".lock"))
     try:
         with lock.acquire(timeout=0):

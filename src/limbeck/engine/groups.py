@@ -4,6 +4,8 @@ repeatable."""
 from __future__ import annotations
 
 import json
+import math
+import os
 import platform
 import statistics
 import time
@@ -46,6 +48,9 @@ def tuned_group(
     if items * classes <= SMALL:
         return classes
     options = sorted({min(classes, max(1, round(candidate / items))) for candidate in CANDIDATES})
+    room = _free_bytes(numerics.device) / 2
+    cost = max(_bytes(e) for e in encoders.values()) * items * (2 if backward else 1)
+    options = [size for size in options if size * cost <= room] or options[:1]
     if len(options) == 1:
         return options[0]
     setting = settings_hash(
@@ -73,7 +78,7 @@ def _fastest(
     for size in options:
         try:
             trials = [_seconds_per_class(encoders, weights, device, size, items, backward) for _ in range(4)]
-        except torch.OutOfMemoryError:
+        except torch.OutOfMemoryError:  # the estimate above is not exact
             break
         seconds[size] = statistics.median(trials[1:])  # the first one warms up
         if seconds[size] > 2 * min(seconds.values()):
@@ -102,6 +107,21 @@ def _seconds_per_class(
                 means.square().sum().backward()
     _wait(device)
     return (time.perf_counter() - start) / size
+
+
+def _bytes(encoder: Encoder) -> int:
+    """What an item's activations take, roughly: the largest are those of the first convolution and what follows it."""
+    channels = getattr(encoder, "channels", encoder.embedding)
+    return 4 * 4 * channels * math.prod(encoder.input_shape[-2:] if len(encoder.input_shape) == 3 else (1,))
+
+
+def _free_bytes(device: str) -> int:
+    if device.startswith("cuda"):
+        return int(torch.cuda.mem_get_info(torch.device(device))[0])
+    try:
+        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):  # a system that does not say
+        return 4 << 30
 
 
 def _wait(device: torch.device) -> None:

@@ -73,7 +73,9 @@ class Loop:
         while self.step < steps:
             try:
                 terms = self._step()
-            except torch.OutOfMemoryError as error:
+            except (torch.OutOfMemoryError, RuntimeError) as error:
+                if not isinstance(error, torch.OutOfMemoryError) and "can't allocate memory" not in str(error):
+                    raise  # on a CPU torch has no kind of its own for this
                 raise MemoryLimitError(
                     f"step {self.step} does not fit the memory of {self.device} ({error})",
                     hint="Lower --group and --real-group, or try --precision bf16.",

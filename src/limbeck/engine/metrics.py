@@ -52,6 +52,12 @@ class MetricsFile:
             for name, value in metrics.terms.items():
                 self._board.add_scalar(f"loss/{name}", value, metrics.step)
 
+    def close(self) -> None:
+        """Everything written."""
+        self._file.flush()
+        if self._board is not None:
+            self._board.close()
+
     def flush(self) -> int:
         """Bytes in the file, all of them written."""
         self._file.flush()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib.util
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ from limbeck.engine.loop import pixel_rate
 from limbeck.engine.numerics import Numerics
 from limbeck.engine.settings import RunSettings, resolve
 from limbeck.engine.statistics import StatisticsCache, statistics_key
-from limbeck.errors import ConfigError
+from limbeck.errors import ConfigError, MissingDependencyError
 from limbeck.methods import Method, method_class
 from limbeck.synthetic import Budget
 
@@ -71,6 +72,8 @@ def plan(
         ConfigError: settings that do not exist or do not fit; DataError: data that does not suffice.
     """
     kind = method_class(method)
+    if settings.get("tensorboard") and importlib.util.find_spec("tensorboard") is None:
+        raise MissingDependencyError("TensorBoard is not installed", hint="pip install 'limbeck[tensorboard]'")
     store = open_data(data)
     run = resolve(kind, store, settings)
     budget = Budget(run.per_class, run.pairs)

@@ -29,7 +29,7 @@ from limbeck.engine.metrics import MetricsFile
 from limbeck.engine.numerics import Numerics
 from limbeck.engine.plan import Plan, open_cache, plan, present, provenance, versions
 from limbeck.engine.progress import Progress
-from limbeck.errors import ConfigError, LimbeckError, MissingDependencyError, ResumeError
+from limbeck.errors import ConfigError, LimbeckError, ResumeError
 from limbeck.files import read_json
 from limbeck.synthetic import SyntheticSet
 
@@ -117,13 +117,17 @@ def _step(folder: Path, planned: Plan, synthetic: SyntheticSet, progress: bool) 
     ):
         file.truncate(state.metrics_bytes if state else 0)
         file.seek(0, 2)
-        metrics = MetricsFile(file, loop.items_per_step, state.seconds if state else 0.0, _board(folder, planned))
+        metrics = MetricsFile(
+            file, loop.items_per_step, state.seconds if state else 0.0, _board(folder, planned, loop.step)
+        )
+
+        about = {"numerics": planned.numerics.to_dict(), "versions": versions()}
 
         def keep() -> None:
             values = {name: value.detach() for name, value in synthetic.values.items()}
             write_checkpoint(
                 folder / "checkpoint",
-                Checkpoint(loop.step, planned.hash, metrics.flush(), metrics.seconds, values, loop.momenta()),
+                Checkpoint(loop.step, planned.hash, metrics.flush(), metrics.seconds, values, loop.momenta(), about),
             )
 
         saved = time.monotonic()
@@ -142,7 +146,7 @@ def _step(folder: Path, planned: Plan, synthetic: SyntheticSet, progress: bool) 
                 keep()
             raise
         finally:
-            metrics.flush()
+            metrics.close()
             log(folder, f"at step {loop.step}")
             if cache is not None:
                 log(folder, f"real statistics: {cache.hits} steps from the cache, {cache.misses} computed")
@@ -156,7 +160,7 @@ def _planned_again(
     if not (folder / "config.json").exists() or not (folder / "run.json").exists():
         raise ResumeError("no run was started here", where=folder, hint="Leave --resume out.")
     config, about = read_json(folder / "config.json"), read_json(folder / "run.json")
-    now = present({**given, "data": None if data is None else str(getattr(data, "path", data))})
+    now = present(given)
     changed = [] if about["method"] == method else [f"method {about['method']} -> {method}"]
     changed += [f"{k} {config.get(k)!r} -> {v!r}" for k, v in now.items() if k not in config or config[k] != v]
     stored = config.get("method", {})
@@ -169,21 +173,23 @@ def _planned_again(
         )
     settings = {k: v for k, v in config.items() if k not in ("data", "method")}
     numerics = build(Numerics, about["numerics"], where="numerics.")
-    planned = plan(method, config["data"], settings=settings, method_settings=stored, numerics=numerics)
+    again: Any = config["data"] if data is None else data  # the hash below says whether it is the same
+    planned = plan(method, again, settings=settings, method_settings=stored, numerics=numerics)
     if planned.store.data_hash != about["data"]["hash"]:
-        raise ResumeError("the data is not what the run was started on", where=planned.store.path)
+        raise ResumeError(
+            "the data is not what the run was started on",
+            where=planned.store.path,
+            hint="Say --data with the right one.",
+        )
     if numerics.torch != versions()["torch"]:
         log(folder, f"resuming under torch {versions()['torch']}, started under {numerics.torch}: last bits may differ")
     return planned
 
 
-def _board(folder: Path, planned: Plan) -> Any:
+def _board(folder: Path, planned: Plan, step: int) -> Any:
+    """A writer of TensorBoard events after ``step``, or None."""
     if not planned.settings.tensorboard:
         return None
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError as error:
-        raise MissingDependencyError(
-            "TensorBoard is not installed", hint="pip install 'limbeck[tensorboard]'"
-        ) from error
-    return SummaryWriter(str(folder / "tensorboard"))
+    from torch.utils.tensorboard import SummaryWriter
+
+    return SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1)  # drops what a killed run wrote beyond it

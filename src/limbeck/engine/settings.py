@@ -89,6 +89,10 @@ class RunSettings:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ConfigError(f"{name} is {value}", hint="It is 1 or more.")
+        if not self.checkpoint_every >= 0 or not self.cache_limit >= 0:
+            raise ConfigError(
+                f"checkpoint_every {self.checkpoint_every}, cache_limit {self.cache_limit}", hint="Both are 0 or more."
+            )
         if not self.lr > 0 or not 0 <= self.momentum < 1:
             raise ConfigError(
                 f"lr {self.lr}, momentum {self.momentum}", hint="A rate is above 0, a momentum from 0 up to 1."

@@ -10,7 +10,7 @@ from limbeck.config import settings_hash
 from limbeck.data import cache_root, open_data
 from limbeck.engine.numerics import choose_device
 from limbeck.engine.settings import RunSettings, preset
-from limbeck.errors import DataError, LimbeckError
+from limbeck.errors import ConfigError, DataError, LimbeckError
 from limbeck.files import read_json, write_json
 from limbeck.synthetic import SyntheticSet
 
@@ -46,7 +46,8 @@ def evaluate(
         students: architectures; one other than the distilling encoder is cross-architecture.
         seeds: one student of each architecture for each; their streams share nothing with the run's.
         data: the real set; by default the one the set was made from.
-        whole: score the whole training split too, under the same protocol; kept in the cache folder.
+        whole: score the whole training split too, under the same protocol; kept in the cache folder, and beside every
+            later score for which it was measured.
         whole_seeds: its students.
         channels: width of the students; by default that of the distilling encoder.
         split: whose items the students are scored on.
@@ -58,6 +59,9 @@ def evaluate(
     Raises:
         LimbeckError: of the kind that says what is wrong.
     """
+    for name, value in (("channels", channels), ("threads", threads)):
+        if value is not None and value < 1:
+            raise ConfigError(f"{name} is {value}", hint="It is 1 or more.")
     synthetic, folder = _synthetic(target)
     store = _store(target, synthetic, data)
     settings: dict[str, Any] = {
@@ -69,7 +73,7 @@ def evaluate(
     }
     modalities = tuple(store.modalities if synthetic is None else synthetic.modalities)
     if synthetic is None:
-        return _whole(store, modalities, settings, seeds, progress)
+        return _whole(store, modalities, settings, seeds, progress) or {}
     result = _score(synthetic, store, modalities, settings, seeds, progress)
     result["trained_on"] = {
         "method": synthetic.provenance.get("method"),
@@ -77,8 +81,9 @@ def evaluate(
         "bytes": synthetic.bytes,
         "run_hash": synthetic.provenance.get("run_hash"),
     }
-    if whole:
-        result["whole"] = _whole(store, modalities, settings, whole_seeds, progress)
+    upper = _whole(store, modalities, settings, whole_seeds, progress, train=whole)
+    if upper is not None:
+        result["whole"] = upper
     if folder is not None:
         write_json(folder / "result.json", result)
     return result
@@ -139,15 +144,26 @@ def _machine(device: str, kernels: str, precision: str, threads: int | None) -> 
 
 
 def _whole(
-    store: PairedStore, modalities: tuple[str, ...], settings: dict[str, Any], seeds: Sequence[int], progress: bool
-) -> dict[str, Any]:
+    store: PairedStore,
+    modalities: tuple[str, ...],
+    settings: dict[str, Any],
+    seeds: Sequence[int],
+    progress: bool,
+    *,
+    train: bool = True,
+) -> dict[str, Any] | None:
+    """The whole training split's score: from the cache, else trained, or None where it is not to be trained."""
+    import torch
+
     from limbeck.evaluation.protocols import protocol
 
     version = protocol(settings["protocol"]).version
-    key = settings_hash(store.data_hash, modalities, settings, version, list(seeds))
+    key = settings_hash(store.data_hash, modalities, settings, version, list(seeds), torch.__version__)
     path = cache_root() / "whole" / f"{key}.json"
     if path.exists():
         return read_json(path)
+    if not train:
+        return None
     result = _score(None, store, modalities, settings, seeds, progress)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_json(path, result)

@@ -6,6 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Self
 
+from limbeck.errors import ConfigError
 from limbeck.losses import means
 from limbeck.methods.base import Group, Method
 from limbeck.methods.dm import DM
@@ -48,9 +49,13 @@ class AVDD(Method):
 
     def for_budget(self, budget: Budget) -> Self:
         weight = _published_weight(budget)
-        return dataclasses.replace(
+        settled = dataclasses.replace(
             self, icm=weight if self.icm is None else self.icm, cgm=weight if self.cgm is None else self.cgm
         )
+        weights = (settled.base, settled.icm or 0.0, settled.cgm or 0.0)
+        if min(weights) < 0 or not any(weights):
+            raise ConfigError(f"avdd's weights are {weights}", hint="None is below 0 and one at least is above.")
+        return settled
 
     def loss(self, group: Group) -> dict[str, Tensor]:
         weighted = {
