@@ -16,6 +16,7 @@ BELOW = {
     "errors": set(),
     "rng": set(),
     "files": {"errors"},
+    "units": set(),
     "config": {"errors", "files"},
     "modalities": {"errors", "rng"},
     "data": {"modalities"},
@@ -43,7 +44,8 @@ def _reach(room: str) -> set[str]:
     found = {room}
     for below in BELOW[room]:
         found |= _reach(below)
-    return found | {"errors", "rng", "files", "config"} if room not in ("errors", "rng", "files", "config") else found
+    base = {"errors", "rng", "files", "config", "units"}
+    return found if room in base else found | base
 
 
 def _edges() -> set[tuple[str, str, str]]:

@@ -23,7 +23,10 @@ def make(factor=2, captions=True):
         "sound": Audio(name="sound", shape=(1, 16, 12), sample_rate=4000, n_fft=64, hop=32, mean=(-20.0,), std=(8.0,)),
     }
     values = {name: torch.randn(6, *m.shape, generator=draw) for name, m in modalities.items()}
-    words = [tuple(f"item {i}, cell {k}" for k in range(factor**2)) for i in range(6)] if captions else None
+    # as many captions as cells, but not one for each: item 0 has two in its first cell and none in its second
+    words = [tuple((f"item {i}, cell {k}",) for k in range(factor**2)) for i in range(6)] if captions else None
+    if words and factor == 2:
+        words[0] = (("one", "two"), (), *words[0][2:])
     labels = torch.tensor([0, 0, 1, 1, 2, 2])
     return SyntheticSet(modalities, values, labels, ("a,b", '"quoted"', "=1+1"), words, factor)
 
@@ -49,7 +52,7 @@ def test_files_hold_the_decoded_items(tmp_path):
             assert (file.getframerate(), file.getnchannels(), file.getsampwidth()) == (rate, 1, 2)
             samples = np.frombuffer(file.readframes(file.getnframes()), "<i2") / 32767
         assert np.abs(samples - sound).max() < 1e-3
-    assert rows[0]["caption"] == "item 0, cell 0"
+    assert [r["caption"] for r in rows[::6]] == ["one | two", "", "item 0, cell 2", "item 0, cell 3"]
     assert rows[6 + 5]["caption"] == "item 5, cell 1"
 
 
@@ -65,7 +68,7 @@ def test_chunks_change_nothing(tmp_path, monkeypatch):
 def test_vectors_depth_and_pairs(tmp_path):
     depth, text, vector = Depth(shape=(1, 4, 4)), Text(shape=(5,), mean=(1.0,), std=(2.0,)), Feature(shape=(3,))
     values = {"depth": torch.full((2, 1, 4, 4), 1.5), "text": torch.ones(2, 5), "feature": torch.eye(3)[:2]}
-    captions = [("one", "another"), ("two", "too")]
+    captions = [(("one", "another"),), (("two", "too"),)]
     modalities = {"depth": depth, "text": text, "feature": vector}
     out = export(SyntheticSet(modalities, values, captions=captions), tmp_path / "out")
     assert np.array_equal(np.asarray(Pillow.open(out / "depth" / "0.png")), np.full((4, 4), 1500))
@@ -117,3 +120,11 @@ def test_a_failed_export_leaves_nothing_and_keeps_the_old_one(tmp_path):
 def test_an_unknown_target_names_the_known(tmp_path):
     with pytest.raises(ConfigError, match="folder"):
         export(make(), tmp_path / "out", to="foldr")
+
+
+def test_a_place_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(ConfigError, match=r"file/out: .*cannot be written"):
+        export(make(), tmp_path / "file" / "out")
+    with pytest.raises(ConfigError, match="cannot be written"):
+        export(make(), "/proc/limbeck/out")

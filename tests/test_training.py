@@ -149,13 +149,17 @@ def test_training_goes_on_from_any_epoch_to_the_same_bits(tmp_path: Path, stop: 
     assert all(same(a, b) for a, b in zip(whole, resumed, strict=True))
 
 
-def test_a_checkpoint_of_another_training_is_refused(tmp_path: Path) -> None:
+def test_a_checkpoint_of_another_training_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     student, data = some_student(), some_data()
     train(student, data, SHORT, [0], checkpoint=tmp_path)
     with pytest.raises(ResumeError, match="another training"):
         train(student, some_data(seed=1), SHORT, [0], checkpoint=tmp_path)
     with pytest.raises(ResumeError, match="another training"):
         train(student, data, Recipe(epochs=4, batch=5, drops=()), [0], checkpoint=tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(torch, "get_num_threads", lambda: 99)  # its last bits would be others
+        with pytest.raises(ResumeError, match="another training"):
+            train(student, data, SHORT, [0], checkpoint=tmp_path)
     (file,) = tmp_path.iterdir()
     file.write_bytes(file.read_bytes()[:100])
     with pytest.raises(ResumeError, match="not readable"):

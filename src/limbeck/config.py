@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import json
 import types
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -39,16 +40,27 @@ def build(cls: type[Settings], values: Mapping[str, Any], *, where: str = "") ->
     return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
 
 
-def read_settings(path: Path) -> dict[str, Any]:
-    """Settings from a YAML or JSON file. Raises ConfigError where it holds none."""
+def read_settings(path: Path, known: Iterable[str]) -> dict[str, Any]:
+    """Settings by name from a JSON or YAML file.
+
+    Raises ConfigError where it holds none, or one that is not among ``known``, naming the nearest.
+    """
     import yaml
 
     try:
-        found = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError(f"not readable as YAML or JSON ({error})", where=path) from error
+        text = path.read_text(encoding="utf-8")
+        try:  # JSON first: YAML takes 1e-05 for a word
+            found = json.loads(text)
+        except ValueError:
+            found = yaml.safe_load(text)
+    except (OSError, UnicodeDecodeError, RecursionError, yaml.YAMLError) as error:
+        raise ConfigError(f"not readable as JSON or YAML ({error})", where=path) from error
     if not isinstance(found, dict) or not all(isinstance(key, str) for key in found):
         raise ConfigError("holds no settings by name", where=path)
+    names = set(known)
+    for name in found:
+        if name not in names:
+            raise ConfigError(f"unknown setting {name}", where=path, hint=nearest(name, names))
     return found
 
 

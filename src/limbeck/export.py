@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from limbeck.errors import ConfigError, NumericsError, nearest
-from limbeck.files import new_folder
+from limbeck.files import new_folder, writing_to
 from limbeck.modalities import Audio, Depth, Image, Modality
 from limbeck.synthetic import SyntheticSet
 
@@ -40,16 +40,17 @@ def export(source: str | Path | SyntheticSet, out: str | Path, to: str = "folder
         ``out``.
 
     Raises:
-        ConfigError: on an unknown target, or an ``out`` that must not be touched.
+        ConfigError: on an unknown target, or an ``out`` that must not be touched or cannot be written.
         FormatError: if ``source`` holds no synthetic set.
         NumericsError: if it holds values that are not finite.
     """
     if to not in TARGETS:
         raise ConfigError(f"cannot export to {to!r}", hint=nearest(to, TARGETS))
     path = Path(out)
-    _check_target(path, overwrite)
+    with writing_to(path):
+        _check_target(path, overwrite)
     synthetic = source if isinstance(source, SyntheticSet) else SyntheticSet.load(source)
-    with new_folder(path) as folder:
+    with writing_to(path), new_folder(path) as folder:
         TARGETS[to](synthetic, folder)
     return path
 
@@ -114,21 +115,11 @@ def _write_table(synthetic: SyntheticSet, files: list[list[str]], path: Path) ->
     with path.open("w", encoding="utf-8", newline="") as file:
         table = csv.writer(file)
         table.writerow(["item", "label", "class", "files", "caption"])
-        for item, names in enumerate(files):
-            cell, row = divmod(item, len(synthetic))
-            label = None if synthetic.labels is None else int(synthetic.labels[row])
+        captions = synthetic.decoded_captions or [()] * len(files)
+        for item, (names, words) in enumerate(zip(files, captions, strict=True)):
+            label = None if synthetic.labels is None else int(synthetic.labels[item % len(synthetic)])
             title = "" if label is None else synthetic.classes[label]
-            caption = " | ".join(_captions(synthetic, row, cell))
-            table.writerow([item, "" if label is None else label, title, " | ".join(names), caption])
-
-
-def _captions(synthetic: SyntheticSet, row: int, cell: int) -> tuple[str, ...]:
-    """Those of one cell: a stored item lists its cells' captions one cell after the other."""
-    if synthetic.captions is None:
-        return ()
-    captions = synthetic.captions[row]
-    each, rest = divmod(len(captions), synthetic.factor**2)
-    return captions if rest or not each else captions[cell * each : (cell + 1) * each]
+            table.writerow([item, "" if label is None else label, title, " | ".join(names), " | ".join(words)])
 
 
 TARGETS: dict[str, Callable[[SyntheticSet, Path], None]] = {"folder": _to_folder}

@@ -6,19 +6,20 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from limbeck.errors import FormatError
+from limbeck.errors import ConfigError, FormatError
 
-__all__ = ["canonical", "digest_file", "new_folder", "read_json", "sweep", "write_bytes", "write_json"]
+__all__ = ["canonical", "digest_file", "new_folder", "read_json", "sweep", "write_bytes", "write_json", "writing_to"]
 
 
 def canonical(data: Any) -> str:
-    """JSON with one spelling for equal data, for hashing."""
-    return json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    """JSON with one spelling for equal data, for hashing. Raises ValueError on NaN and infinity: they are not JSON."""
+    return json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
 def write_bytes(path: Path, data: bytes) -> None:
@@ -60,26 +61,58 @@ def digest_file(path: Path) -> str:
 
 @contextlib.contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
-    """A folder to fill, which takes the place of ``path`` when the block ends well and vanishes when it does not."""
+    """A folder to fill, which takes the place of ``path`` when the block ends well and vanishes when it does not.
+
+    Whatever fails, and wherever, ``path`` is the old folder or the new one; a kill between the two renames leaves the
+    old one beside it, where :func:`sweep` finds it.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     previous = path.with_name(f".{path.name}.{os.getpid()}.old")
+    _settle(previous, path)
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir()
     try:
         yield temporary
-        if path.exists():
-            path.rename(previous)
-        temporary.rename(path)
+        try:
+            if path.exists():
+                path.rename(previous)
+            temporary.rename(path)
+        finally:
+            _settle(previous, path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _settle(previous: Path, path: Path) -> None:
+    """Put an old folder back where nothing took its place, remove it where something did."""
+    if path.exists():
         shutil.rmtree(previous, ignore_errors=True)
+    elif previous.exists():
+        previous.rename(path)
 
 
 def sweep(folder: Path) -> None:
-    """Remove what killed processes had half-written into ``folder``; the caller holds its lock."""
-    for left in [*folder.glob(".*.tmp"), *folder.glob(".*.old")]:
-        if left.is_dir():
+    """Clear away what killed processes left in ``folder``: what was half-written goes, the only copy of what was being
+    replaced comes back. The caller holds the folder's lock."""
+    for left in sorted(folder.glob(".*")):
+        found = re.fullmatch(r"\.(.+)\.\d+\.(tmp|old)", left.name)
+        if found is None:
+            continue
+        if found[2] == "old":
+            _settle(left, folder / found[1])
+        elif left.is_dir():
             shutil.rmtree(left, ignore_errors=True)
         else:
             left.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def writing_to(path: Path) -> Iterator[None]:
+    """Turns what the system says against writing there into a ConfigError that names ``path``, the user's choice."""
+    try:
+        yield
+    except OSError as error:
+        raise ConfigError(
+            f"cannot be written ({error.strerror or error})", where=path, hint="Name another place."
+        ) from error

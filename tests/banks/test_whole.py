@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +21,12 @@ RECIPE = Recipe(epochs=2)
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("LIMBECK_CACHE", str(tmp_path))
+    monkeypatch.setattr(whole, "RECIPE", RECIPE)
     return tmp_path
 
 
 def test_features_are_those_of_the_trained_student_without_augmentation(toy: Any, cache: Path) -> None:
-    found = whole_features(toy, "train", channels=4, recipe=RECIPE)
+    found = whole_features(toy, channels=4)
     encoders = encoders_for(toy.modalities, channels=4)
     student = Student(encoders, toy.modalities, 4)
     weights = train(student, Rows.labelled(toy, "train", toy.modalities), RECIPE, [0])[0]
@@ -34,39 +37,60 @@ def test_features_are_those_of_the_trained_student_without_augmentation(toy: Any
     assert not list(cache.glob("features/*.training"))
 
 
-def test_features_are_kept_and_keyed_by_what_made_them(toy: Any, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def trainings(cache: Path, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     assert not any(cache.iterdir())
     calls: list[int] = []
 
     def counted(*arguments: Any, **settings: Any) -> Any:
         calls.append(1)
+        time.sleep(0.2)
         return train(*arguments, **settings)
 
     monkeypatch.setattr(whole, "train", counted)
-    first = whole_features(toy, channels=4, recipe=RECIPE)
-    again = whole_features(toy, channels=4, recipe=RECIPE)
-    assert len(calls) == 1
+    return calls
+
+
+def test_features_are_kept_and_repaired(toy: Any, trainings: list[int]) -> None:
+    first, again = whole_features(toy, channels=4), whole_features(toy, channels=4)
+    assert len(trainings) == 1
     assert all(np.array_equal(first[k], again[k]) for k in first)
-    whole_features(toy, channels=2, recipe=RECIPE)
-    whole_features(toy, channels=4, recipe=Recipe(epochs=1))
-    only = whole_features(toy, channels=4, recipe=RECIPE, modalities=["image"])
-    assert list(only) == ["image"]
-    assert len(calls) == 4
     file = Path(first["audio"].filename)  # type: ignore[attr-defined]
     file.write_bytes(file.read_bytes()[:-100])
-    repaired = whole_features(toy, channels=4, recipe=RECIPE)
-    assert len(calls) == 5
+    repaired = whole_features(toy, channels=4)
+    assert len(trainings) == 2
     assert np.array_equal(first["image"], repaired["image"])
 
 
-def test_other_splits_see_the_same_networks(toy: Any, cache: Path) -> None:
-    assert cache.exists()
-    found = whole_features(toy, "test", channels=4, recipe=RECIPE)
-    encoders = encoders_for(toy.modalities, channels=4)
-    student = Student(encoders, toy.modalities, 4)
-    weights = train(student, Rows.labelled(toy, "train", toy.modalities), RECIPE, [0])[0]
-    expected = encoders["image"].embed(student.branch(weights, "image"), toy.batch("image", toy.rows("test")))
-    assert torch.from_numpy(found["image"]).allclose(expected.detach().half(), rtol=2e-3, atol=2e-3)
+def test_features_are_keyed_by_what_made_them(toy: Any, trainings: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    whole_features(toy, channels=4)
+    whole_features(toy, channels=2)
+    assert list(whole_features(toy, channels=4, modalities=["image"])) == ["image"]
+    changes: list[tuple[Any, str, Any]] = [
+        (whole, "RECIPE", Recipe(epochs=1)),
+        (whole, "machine_name", lambda _: "another"),
+        (torch, "get_num_threads", lambda: 99),
+    ]
+    for where, name, value in changes:
+        with monkeypatch.context() as patch:
+            patch.setattr(where, name, value)
+            whole_features(toy, channels=4)
+    assert len(trainings) == 6
+
+
+def test_two_at_the_same_time_train_once(toy: Any, cache: Path, trainings: list[int]) -> None:
+    found: list[Any] = []
+    threads = [
+        threading.Thread(target=lambda: found.append(whole_features(toy, channels=4, modalities=["image"])))
+        for _ in range(2)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(trainings) == 1
+    assert np.array_equal(found[0]["image"], found[1]["image"])
+    assert not list(cache.glob("features/*.training"))
 
 
 def test_unknown_modality(toy: Any) -> None:

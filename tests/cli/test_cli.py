@@ -194,15 +194,16 @@ def test_it_is_a_program():
     assert done.stdout.strip() == f"limbeck {limbeck.__version__}"
 
 
-def test_interrupting_is_exit_code_130(run, monkeypatch, capsys):
+@pytest.mark.parametrize("verb", ["report", "distill"])
+def test_interrupting_is_exit_code_130(verb, run, monkeypatch, capsys):
     import limbeck.cli.verbs
 
     def interrupted(_):
         raise KeyboardInterrupt
 
-    monkeypatch.setitem(limbeck.cli.verbs.VERBS, "report", interrupted)
-    assert main(["report", str(run)]) == 130
-    assert "--resume" in capsys.readouterr().err
+    monkeypatch.setitem(limbeck.cli.verbs.VERBS, verb, interrupted)
+    assert main(["report", str(run)] if verb == "report" else ["distill", "dm", "--out", "x"]) == 130
+    assert ("--resume" in capsys.readouterr().err) == (verb == "distill")
 
 
 def test_prepare_reads_a_manifest(tmp_path, capsys):
@@ -231,3 +232,25 @@ def test_prepare_reads_a_manifest(tmp_path, capsys):
 def test_export_goes_into_the_run_folder_by_default(run):
     assert main(["export", str(run)]) == 0
     assert (run / "export" / "labels.csv").exists()
+
+
+@pytest.mark.parametrize("settings", [{"method": "x"}, {"data": 5}, {"out": "x"}, {"method_settings": {}}, {"lr": "a"}])
+def test_nonsense_in_a_config_is_refused(toy, tmp_path, settings, capsys):
+    (tmp_path / "c.json").write_text(json.dumps({"data": str(toy.path), **settings}))
+    assert main(["distill", "dm", "--config", str(tmp_path / "c.json"), "--out", str(tmp_path / "r")]) == 2
+    assert capsys.readouterr().err.startswith("limbeck: ")
+
+
+def test_small_numbers_survive_a_config(toy, tmp_path):
+    first = tmp_path / "1"
+    arguments = ["--data", str(toy.path), "--steps", "1", "--lr", "0.00001", *QUICK]
+    assert main(["distill", "dm", "--out", str(first), *arguments]) == 0
+    assert "1e-05" in (first / "config.json").read_text()
+    assert main(["distill", "dm", "--config", str(first / "config.json"), "--out", str(tmp_path / "2")]) == 0
+
+
+def test_input_and_output_that_fail_are_said(run, capsys):
+    assert main(["report", str(run), "--out", "/proc/x/y.html"]) in (1, 2)
+    said = capsys.readouterr().err
+    assert "/proc/x" in said
+    assert "Traceback" not in said

@@ -21,7 +21,7 @@ ALL = methods()
 STEPPING = [name for name, method in ALL.items() if method.kind != "coreset"]
 SETTINGS = {
     "per_class": 2, "kernels": "literal", "channels": 8, "threads": 1, "device": "cpu", "real_batch": 20,
-    "init": "random", "group": 4, "real_group": 4,
+    "group": 4, "real_group": 4,
 }  # fmt: skip
 
 
@@ -62,7 +62,8 @@ def test_equal_seeds_equal_bits(toy, tmp_path, name):
     two = limbeck.distill(name, toy, out=tmp_path / "2", cache=False, **settings(name))
     other = limbeck.distill(name, toy, out=tmp_path / "3", **settings(name, seed=1))
     assert same(one, two)
-    assert not same(one, other)
+    draws = ALL[name].kind != "coreset" or ALL[name].defaults["init"] == "random"
+    assert same(one, other) != draws
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -83,7 +84,7 @@ def test_it_leaves_the_real_set_alone(toy, tmp_path, name):
 @pytest.mark.parametrize("name", STEPPING)
 def test_it_lowers_its_own_loss(toy, name):
     """On one fixed eye, so that the fall is not the luck of the draw."""
-    loop = loop_of(toy, name, lr=0.0005, momentum=0.0)
+    loop = loop_of(toy, name, lr=0.02, momentum=0.0)
     eye = loop.eye()
     loop.eye = lambda: eye
     losses = [sum(found.terms.values()) for found in loop.run(15)]
@@ -140,8 +141,7 @@ def test_any_modalities(tmp_path, name, mix):
     store = make_toy(tmp_path / "store", modalities=mix, classes=3, per_class=(8, 2, 2))
     fewest, most = ALL[name].modalities
     fits = fewest <= len(mix) <= (most or 9)
-    spatial = all(m.spatial for m in store.modalities.values())
-    given = settings(name, per_class=1, real_batch=8, **({} if spatial else {"factor": 1}))
+    given = settings(name, per_class=1, real_batch=8)
     if not fits:
         with pytest.raises(limbeck.errors.ConfigError, match=f"{name} needs"):
             limbeck.distill(name, store, out=tmp_path / "run", **given)

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from limbeck.data.media import Clip, read_frame, read_waveform
+from limbeck.data.media import Clip
 from limbeck.errors import DataError
 from limbeck.modalities.melspec import log_mel, mel_filters
 
@@ -19,6 +19,16 @@ Make = Callable[..., Path]
 @pytest.fixture(scope="module")
 def movie(clip: Make, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return clip(tmp_path_factory.mktemp("media") / "movie.mp4", seconds=1.0)
+
+
+def read_frame(path: Path, at: float | None = None) -> np.ndarray:
+    with Clip(path) as clip:
+        return clip.frame(at)
+
+
+def read_waveform(path: Path, start: float, end: float, rate: int) -> np.ndarray:
+    with Clip(path) as clip:
+        return clip.waveform(start, end, rate)
 
 
 def number(picture: np.ndarray) -> int:

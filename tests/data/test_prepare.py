@@ -128,6 +128,59 @@ def test_a_finished_store_is_opened_or_protected(sounds: Path, tmp_path: Path) -
         prepare("manifest", sounds, tmp_path / "full", settings=SMALL)
 
 
+def test_a_store_of_files_that_changed_is_not_handed_back(wav: Make, tmp_path: Path) -> None:
+    wave = 0.5 * np.sin(np.arange(4000))
+    for name in "ab":
+        wav(tmp_path / f"{name}.wav", wave)
+    (tmp_path / "manifest.csv").write_text("audio\na.wav\nb.wav\n")
+    out = tmp_path / "s"
+    store = prepare("manifest", tmp_path, out, settings=SMALL, workers=1, progress=False)
+    assert prepare("manifest", tmp_path, out, settings=SMALL, progress=False).data_hash == store.data_hash
+    wav(tmp_path / "b.wav", wave / 2)
+    with pytest.raises(ConfigError, match="source files"):
+        prepare("manifest", tmp_path, out, settings=SMALL, progress=False)
+    (tmp_path / "b.wav").unlink()
+    with pytest.raises(ConfigError, match="source files"):
+        prepare("manifest", tmp_path, out, settings=SMALL, progress=False)
+
+
+def test_a_store_with_holes_is_handed_back_only_to_who_skips(wav: Make, tmp_path: Path) -> None:
+    wav(tmp_path / "a.wav", 0.5 * np.sin(np.arange(4000)))
+    wav(tmp_path / "b.wav", np.zeros(4000))
+    (tmp_path / "manifest.csv").write_text("id,audio\none,a.wav\ntwo,b.wav\n")
+    out = tmp_path / "s"
+    store = prepare("manifest", tmp_path, out, settings=SMALL, on_error="skip", workers=1, progress=False)
+    assert len(store.skipped) == 1
+    again = prepare("manifest", tmp_path, out, settings=SMALL, on_error="skip", progress=False)
+    assert again.data_hash == store.data_hash
+    with pytest.raises(ConfigError, match=r"left out 1 items, the first 'two'.*silent"):
+        prepare("manifest", tmp_path, out, settings=SMALL, progress=False)
+
+
+def test_going_on_decodes_what_changed_or_was_skipped(wav: Make, tmp_path: Path) -> None:
+    """A first attempt stops at c; a is changed and b, skipped by then, is mended before the next."""
+    wave = 0.5 * np.sin(np.arange(4000))
+    for name, samples in (("a", wave), ("b", 0 * wave), ("c", 0 * wave)):
+        wav(tmp_path / f"{name}.wav", samples)
+    (tmp_path / "manifest.csv").write_text("id,audio,label\na,a.wav,x\nb,b.wav,x\nc,c.wav,y\n")
+    with pytest.raises(DataError, match="'y'"):  # the class is left without an item
+        prepare("manifest", tmp_path, tmp_path / "s", settings=SMALL, on_error="skip", workers=1, progress=False)
+    with pytest.raises(DataError, match=r"b\.wav"):  # what was skipped is an error to who does not skip
+        prepare("manifest", tmp_path, tmp_path / "s", settings=SMALL, workers=1, progress=False)
+    for name, pitch in (("a", 0.3), ("b", 0.5), ("c", 0.7)):
+        wav(tmp_path / f"{name}.wav", 0.5 * np.sin(pitch * np.arange(4000)))
+    store = prepare("manifest", tmp_path, tmp_path / "s", settings=SMALL, workers=1, progress=False)
+    fresh = prepare("manifest", tmp_path, tmp_path / "t", settings=SMALL, workers=1, progress=False)
+    assert list(store.ids) == ["a", "b", "c"]
+    assert store.data_hash == fresh.data_hash
+
+
+@pytest.mark.parametrize("out", ["/dev/null/q", "x" * 300])
+def test_a_place_nobody_can_write_to_is_named(sounds: Path, tmp_path: Path, out: str) -> None:
+    with pytest.raises(ConfigError, match=out):
+        prepare("manifest", sounds, tmp_path / out, settings=SMALL, progress=False)
+
+
 def test_lines_of_progress(sounds: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     prepare("manifest", sounds, tmp_path / "s", settings=SMALL, workers=1)
     captured = capsys.readouterr()

@@ -278,6 +278,55 @@ def test_manifest_columns_are_known_ones(tmp_path: Path) -> None:
         listed("manifest", tmp_path / "m.jsonl", clips="x")
 
 
+def test_manifest_rows_that_share_a_file_stay_in_one_split(wav: Make, tmp_path: Path) -> None:
+    lines = ["id,audio,label,start"]
+    for clip in range(10):
+        wav(tmp_path / f"{clip}.wav", np.sin(np.arange(16_000) / (5 + clip)) / 2)
+        lines += [f"{clip}-{k},{'./' * k}{clip}.wav,x,{k / 10}" for k in range(3)]
+    (tmp_path / "m.csv").write_text("\n".join(lines))
+    store = made("manifest", tmp_path / "m.csv", tmp_path / "s", test=0.3, validation=0.2)
+    clips = [{store.ids[r].split("-")[0] for r in store.rows(s)} for s in ("train", "validation", "test")]
+    assert [len(found) for found in clips] == [5, 2, 3]
+    assert len(set.union(*clips)) == 10
+
+
+def test_manifest_groups_reach_through_other_rows(tmp_path: Path) -> None:
+    lines = ["id,image,depth", "a,1.png,1.d", "b,2.png,2.d", "c,3.png,1.d", "d,2.png,3.d", "e,3.png,3.d", "f,4.png,4.d"]
+    (tmp_path / "m.csv").write_text("\n".join(lines))
+    rows = [row for row in listed("manifest", tmp_path / "m.csv") if isinstance(row, Row)]
+    assert {row.id: row.group for row in rows} == {**dict.fromkeys("abcde", "a"), "f": "f"}
+
+
+def test_manifest_texts_are_texts(tmp_path: Path) -> None:
+    good: dict[str, object] = {"image": "x.png", "id": "i", "label": "a", "text": "a cat"}
+    bad: list[dict[str, object]] = [
+        {"label": "\ud800"},
+        {"id": "\ud800"},
+        {"text": "\ud800"},
+        {"image": "\ud800.png"},
+        {"split": "\ud800"},
+        {"label": {"a": 1}},
+        {"label": True},
+        {"id": [1]},
+        {"text": {"a": 1}},
+        {"text": ["fine", True]},
+    ]
+    numbers = {**good, "id": 7, "label": 3, "text": 2.5}
+    lines = [json.dumps(row) for row in ({**good, "split": "train", **changes} for changes in (*bad, {}, numbers))]
+    (tmp_path / "m.jsonl").write_text("\n".join(lines))
+    rows = listed("manifest", tmp_path / "m.jsonl", allow_outside=True)
+    assert [row.number for row in rows if isinstance(row, BadRow)] == list(range(1, len(bad) + 1))
+    for row, changes in zip(rows, bad, strict=False):
+        assert next(iter(changes)) in row.reason  # type: ignore[union-attr]
+        (row.reason + row.id).encode()  # type: ignore[union-attr]
+    assert [(r.id, r.label, r.captions) for r in rows if isinstance(r, Row)] == [
+        ("i", "a", ("a cat",)),
+        ("7", "3", ("2.5",)),
+    ]
+    with pytest.raises(DataError, match=r"m\.jsonl, row 1"):
+        made("manifest", tmp_path / "m.jsonl", tmp_path / "s", allow_outside=True)
+
+
 def test_own_image_and_sound_take_the_place_of_the_videos(clip: Make, wav: Make, tmp_path: Path) -> None:
     clip(tmp_path / "v.mp4", seconds=0.4)
     Image.fromarray(np.full((9, 9, 3), 250, np.uint8)).save(tmp_path / "i.png")

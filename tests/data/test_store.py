@@ -12,7 +12,8 @@ import pytest
 import torch
 
 from limbeck.data import cache_root, open_data
-from limbeck.data.store import PairedStore, sha256
+from limbeck.data.meta import digest_of
+from limbeck.data.store import PairedStore
 from limbeck.data.toy import make_toy
 from limbeck.data.writer import StoreWriter
 from limbeck.errors import ConfigError, DataError, FormatError, ShapeError
@@ -35,7 +36,7 @@ def reseal(path: Path, **changes: object) -> None:
     meta = json.loads((path / "store.json").read_text())
     meta.update(changes)
     meta.pop("seal")
-    meta["seal"] = sha256(meta)
+    meta["seal"] = digest_of(meta)
     (path / "store.json").write_text(json.dumps(meta))
 
 
@@ -97,6 +98,49 @@ def test_kept_bytes_give_the_same_batches(toy: PairedStore) -> None:
     assert torch.equal(before, store.batch("depth", [1, 2]))
 
 
+def test_rows_are_views_nobody_can_change(toy: PairedStore) -> None:
+    assert np.shares_memory(toy.rows("train", 1), toy.rows("train", 1))
+    assert toy.rows("train") is toy.rows("train")
+    assert toy.rows(label=0) is toy.rows(label=0)
+    for rows in (toy.rows("train", 1), toy.rows("train"), toy.rows(label=0), toy.rows()):
+        with pytest.raises(ValueError, match="read-only"):
+            rows[0] = 3
+    store = PairedStore.open(toy.path)
+    store.keep_on("meta")
+    assert store.batch("image", store.rows("train", 1), "meta").shape == (6, 3, 16, 16)
+
+
+def test_only_what_is_named_and_not_there_yet_is_kept(toy: PairedStore) -> None:
+    store = PairedStore.open(toy.path)
+    store.keep_on("meta", ["audio", "text"])
+    meta = torch.device("meta")
+    assert set(store._kept) == {("audio", meta), ("text", meta)}
+    first = store._kept["audio", meta]
+    store.keep_on("meta", names=["audio"])
+    assert store._kept["audio", meta] is first
+    with pytest.raises(ConfigError, match="audio"):
+        store.keep_on("meta", ["audo"])
+
+
+def test_what_would_fill_a_gpu_stays_mapped(toy: PairedStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    store, empty = PairedStore.open(toy.path), torch.empty
+    size = {name: array.nbytes for name, array in store._arrays.items()}
+    assert size["image"] > size["feature"]
+    free = [int(1.5 * size["image"]) - 1, int(1.5 * size["feature"]) + 1]
+    made: list[tuple[int, ...]] = []
+
+    def on_the_cpu(shape: tuple[int, ...], dtype: torch.dtype, **_: object) -> torch.Tensor:
+        made.append(shape)
+        return empty(shape, dtype=dtype)
+
+    monkeypatch.setattr("torch.cuda.mem_get_info", lambda _: (free.pop(0), 1 << 40))
+    monkeypatch.setattr("torch.empty", on_the_cpu)
+    monkeypatch.setattr(torch.Tensor, "to", lambda self, _: self)
+    store.keep_on("cuda:0", ["image", "feature"])
+    assert made == [(30, 16)]
+    assert set(store._kept) == {("feature", torch.device("cuda:0"))}
+
+
 def test_standardised_columns_have_mean_0_and_std_1_on_train(toy: PairedStore) -> None:
     for name in ("audio", "depth", "feature"):
         values = toy.batch(name, toy.rows("train")).double()
@@ -153,6 +197,13 @@ def test_object_arrays_are_never_read(copy: Path) -> None:
     with pytest.raises(FormatError, match=r"image\.npy"):
         PairedStore.open(copy)
     assert not Path("exploded").exists()
+
+
+def test_a_sealed_half_character_is_refused(copy: Path) -> None:
+    meta = json.loads((copy / "store.json").read_text())
+    (copy / "store.json").write_text(json.dumps({**meta, "classes": ["\ud800", "b"]}))
+    with pytest.raises(FormatError, match=r"store\.json"):
+        PairedStore.open(copy)
 
 
 @pytest.mark.parametrize(
@@ -366,6 +417,42 @@ def test_a_staging_folder_of_other_settings_is_not_taken_up(tmp_path: Path) -> N
         new_writer(tmp_path / "s", capacity=7)
     with new_writer(tmp_path / "s", settings={"size": 3}, resume=False) as writer:
         assert not writer.done(0)
+
+
+def test_rows_of_a_changed_source_and_skipped_ones_are_done_again(tmp_path: Path) -> None:
+    with new_writer(tmp_path / "s") as writer:
+        put(writer, 0, stamp="old")
+        writer.skip(1, id="bad", reason="silent", stamp="old")
+        put(writer, 2)
+    with new_writer(tmp_path / "s") as writer:
+        assert [writer.done(row, "old") for row in range(4)] == [True, True, False, False]
+        assert [writer.done(row, "new") for row in range(4)] == [False, False, False, False]
+        assert writer.done(2)
+        writer.redo_skipped()
+        assert [writer.done(row, "old") for row in range(2)] == [True, False]
+        put(writer, 1, stamp="new")
+    with new_writer(tmp_path / "s") as writer:
+        assert writer.done(1, "new")
+
+
+def test_an_unfinished_plan_that_cannot_be_read_is_not_taken_up(tmp_path: Path) -> None:
+    from limbeck.errors import ResumeError
+
+    new_writer(tmp_path / "s").close()
+    (tmp_path / "s.partial" / "plan.json").write_text("{")
+    with pytest.raises(ResumeError, match="unfinished"):
+        new_writer(tmp_path / "s")
+
+
+@pytest.mark.parametrize("path", ["/dev/null/q", "/dev/null/q/r", "x" * 300])
+def test_a_place_that_cannot_be_written_is_named(tmp_path: Path, path: str) -> None:
+    with pytest.raises(ConfigError, match=path):
+        new_writer(tmp_path / path)
+
+
+def test_a_class_of_half_a_character_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="Unicode"):
+        new_writer(tmp_path / "s", classes=["a", "\ud800"])
 
 
 def test_two_writers_do_not_share_a_folder(tmp_path: Path) -> None:

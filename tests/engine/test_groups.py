@@ -35,7 +35,7 @@ def test_a_group_is_measured_once_for_a_machine(monkeypatch):
 def test_candidates_fit_the_memory(monkeypatch):
     offered = []
     monkeypatch.setattr(groups_module, "_fastest", lambda *a: (offered.append(a[2]), a[2][-1])[1])
-    monkeypatch.setattr(groups_module, "_free_bytes", lambda _: 2 * 100 * 4 * 4 * 6 * 13 * 13)
+    monkeypatch.setattr(groups_module, "_total_bytes", lambda _: 4 * 100 * 4 * 4 * 6 * 13 * 13)
     tuned_group({"image": ConvNet(3, 13, 13, 1, 6)}, NUMERICS, items=10, classes=50, backward=False)
     tuned_group({"image": ConvNet(3, 13, 13, 1, 6)}, NUMERICS, items=16, classes=50, backward=True)
     assert offered[0] == [2, 3, 6]
@@ -57,6 +57,9 @@ def test_devices_that_are_not_there():
     if not torch.cuda.is_available():
         with pytest.raises(ConfigError, match="no GPU"):
             choose_device("cuda")
+    for other in ("meta", "mps", "cuda:99"):
+        with pytest.raises(ConfigError):
+            choose_device(other)
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import torch
 
@@ -203,6 +204,7 @@ def test_a_used_folder_is_refused(toy, small, tmp_path):
         ("dm", {"init": "herdin"}, ConfigError, "Did you mean 'herding'"),
         ("dm", {"augment": "colour"}, ConfigError, "Did you mean 'color'"),
         ("dm", {"device": "gpu"}, ConfigError, "unknown device"),
+        ("dm", {"lr": float("inf")}, ConfigError, "lr inf"),
     ],
 )
 def test_what_does_not_fit_is_said(toy, small, tmp_path, method, settings, kind, message):
@@ -217,9 +219,27 @@ def test_coresets_are_real_items(toy, tmp_path):
     rows = [list(toy.ids).index(i) for i in ids]
     assert torch.equal(done.values["image"], toy.batch("image", rows))
     assert done.labels.tolist() == toy.labels[rows].tolist() == [0] * 3 + [1] * 3 + [2] * 3 + [3] * 3
-    assert done.captions == [toy.captions[row] for row in rows]
+    assert done.captions == [(toy.captions[row],) for row in rows]
     pairs = limbeck.distill("random", toy, out=tmp_path / "p", pairs=5)
     assert len(pairs) == 5
+
+
+def test_pairs_have_labels_only_where_each_item_has_one(toy, tmp_path):
+    whole = limbeck.distill("random", toy, out=tmp_path / "w", pairs=5)
+    assert whole.labels.tolist() == [toy.labels[list(toy.ids).index(i)] for (i,) in whole.provenance["real_items"]]
+    assert whole.classes == toy.classes
+    packed = limbeck.distill("random", toy, out=tmp_path / "p", pairs=3, factor=2)
+    rows = [[list(toy.ids).index(i) for i in item] for item in packed.provenance["real_items"]]
+    assert any(len({toy.labels[row] for row in item}) > 1 for item in rows)  # so that no label would be true
+    assert (packed.labels, packed.classes) == (None, ())
+    assert packed.decoded_captions == [toy.captions[item[cell]] for cell in range(4) for item in rows]
+
+
+def test_a_partly_labelled_store_gives_pairs(toy, tmp_path, monkeypatch):
+    monkeypatch.setattr(toy, "labels", np.where(np.arange(len(toy)) % 3, toy.labels, -1))
+    done = limbeck.distill("random", toy, out=tmp_path / "r", pairs=9)
+    assert (done.labels, done.classes, len(done)) == (None, (), 9)
+    assert len(limbeck.load(tmp_path / "r")) == 9
 
 
 def test_the_factor_packs_picks_in_order(toy, tmp_path):
@@ -337,3 +357,77 @@ def test_a_five_step_run_is_what_it_was(toy, small, tmp_path):
 
 
 GOLDEN = {"image": [851.868, 1916.375], "audio": [24.738, 1263.471]}
+
+
+def test_settings_are_checked_before_a_folder_is_made(toy, tmp_path):
+    for wrong in ({"init": "herdin"}, {"augment": "color__crop"}, {"modalities": ("sound",)}, {"per_class": 99}):
+        with pytest.raises((ConfigError, DataError)):
+            limbeck.distill("dm", toy, out=tmp_path / "r", **wrong)
+        assert not (tmp_path / "r").exists()
+
+
+def test_vectors_have_no_cells(tmp_path, small):
+    from limbeck.data.toy import make_toy
+
+    store = make_toy(tmp_path / "store", modalities=("image", "text"))
+    done = limbeck.distill("avdd", store, out=tmp_path / "r", **{**small, "init": "random", "steps": 1, "lr": 0.001})
+    assert done.factor == 1
+    with pytest.raises(ConfigError, match="height and width"):
+        limbeck.distill("avdd", store, out=tmp_path / "s", factor=2)
+
+
+def test_a_step_that_would_leave_the_finite_is_not_taken(toy, small, tmp_path):
+    with pytest.raises(NumericsError, match="the step of"):
+        distil(toy, tmp_path / "r", small, "avdd", lr=3e38, init="random", factor=1)
+    assert not (tmp_path / "r" / "synthetic").exists()
+
+
+def test_a_full_disk_ends_the_cache_and_not_the_run(toy, small, tmp_path, monkeypatch):
+    whole = distil(toy, tmp_path / "0", small, cache=False, seed=21)
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("limbeck.engine.statistics.os.pwrite", full)
+    assert same(whole, distil(toy, tmp_path / "1", small, seed=21))
+
+
+def test_old_cache_files_make_room(toy, small, tmp_path, monkeypatch):
+    monkeypatch.setattr("limbeck.engine.statistics.FILES", 2)
+    monkeypatch.setenv("LIMBECK_CACHE", str(tmp_path / "cache"))
+    record = 4 * 2 * 8 * 16 * 4 + 8
+    for seed in range(4):
+        distil(toy, tmp_path / str(seed), small, seed=seed, cache_limit=6.5 * record / 1e9)
+    assert len(list((tmp_path / "cache" / "statistics").glob("*.bin"))) == 2
+    assert len(list((tmp_path / "cache" / "statistics").glob("*.json"))) == 2
+
+
+@pytest.mark.parametrize(
+    ("file", "damage"),
+    [
+        ("run.json", {}),
+        ("run.json", {"method": "dm", "numerics": 5, "data": {"hash": "x"}}),
+        ("config.json", {}),
+    ],
+)
+def test_a_damaged_run_folder_is_refused(toy, small, tmp_path, file, damage):
+    distil(toy, tmp_path / "r", small)
+    (tmp_path / "r" / file).write_text(json.dumps(damage))
+    with pytest.raises(ResumeError, match="damaged"):
+        limbeck.distill("dm", out=tmp_path / "r", resume=True)
+
+
+def test_tensors_of_another_shape_are_not_spread_over_the_set(toy, small, tmp_path, monkeypatch):
+    from limbeck.engine.checkpoint import Checkpoint
+
+    def smaller(folder, state, write=run_module.write_checkpoint):
+        values = {k: v[:1, :1, :1, :1] for k, v in state.values.items()}
+        write(folder, Checkpoint(**{**state.__dict__, "values": values}))
+        raise Stop
+
+    monkeypatch.setattr(run_module, "write_checkpoint", smaller)
+    with pytest.raises(Stop):
+        distil(toy, tmp_path / "r", small, checkpoint_every=0)
+    monkeypatch.undo()
+    with pytest.raises(ResumeError, match="does not fit"):
+        limbeck.distill("dm", out=tmp_path / "r", resume=True)

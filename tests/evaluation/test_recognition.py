@@ -29,7 +29,7 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def picks(store: Any, n: int, classes: range | None = None) -> SyntheticSet:
-    rows = torch.cat([torch.as_tensor(store.rows("train", c)[:n]) for c in classes or range(len(store.classes))])
+    rows = torch.cat([torch.tensor(store.rows("train", c)[:n]) for c in classes or range(len(store.classes))])
     return SyntheticSet(
         modalities=dict(store.modalities),
         values={name: store.batch(name, rows) for name in store.modalities},
@@ -155,6 +155,8 @@ def test_what_does_not_fit_is_told(toy: Any, tmp_path: Any) -> None:
         (ConfigError, "Did you mean 'image'", {"modalities": ["imag"]}),
         (ConfigError, "Did you mean 'test'", {"split": "tset"}),
         (ConfigError, "at least one seed", {"seeds": []}),
+        (ConfigError, "--seeds: 1, 3 comes more than once", {"seeds": [3, 1, 3, 0, 1]}),
+        (ConfigError, "--students: convnet comes more than once", {"students": ["convnet", "convnet"]}),
     ]
     for kind, words, settings in cases:
         with pytest.raises(kind, match=words):
@@ -201,5 +203,18 @@ def test_several_architectures_are_told_apart(toy: Any, monkeypatch: pytest.Monk
     found = score(picks(toy, 3), toy, students=["convnet", "narrow"])
     assert found["n"] == 4
     alone = score(picks(toy, 3), toy)
-    assert found["by_student"]["convnet"]["mean"] == alone["mean"]
+    assert found["by_student"]["convnet"] == {name: alone[name] for name in ("mean", "std", "interval")}
+    assert found["std"] is None  # two architectures are no sample of one thing
+    assert found["interval"] is None
+    fused = [r["scores"]["fused"] for r in found["runs"]]
+    assert found["mean"]["fused"] == pytest.approx(sum(fused) / 4)
     assert [r["student"] for r in found["runs"]] == ["convnet", "convnet", "narrow", "narrow"]
+
+
+def test_a_mistyped_student_is_told_before_any_is_trained(toy: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def never(*_: Any, **__: Any) -> Any:
+        raise AssertionError("trained")
+
+    monkeypatch.setattr("limbeck.evaluation.recognition.train", never)
+    with pytest.raises(ConfigError, match="unknown student 'convnett'"):
+        score(picks(toy, 1), toy, students=["convnet", "convnett"])

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import pytest
 
 import limbeck
 from limbeck.data.toy import make_toy
-from limbeck.errors import ConfigError, DataError
+from limbeck.errors import ConfigError, DataError, FormatError
+from limbeck.evaluation import recognition
 from limbeck.evaluation import run as run_module
 
 MACHINE = {"device": "cpu", "kernels": "literal", "threads": 1, "channels": 8}
@@ -69,7 +71,42 @@ def test_data_that_moved_or_changed_is_said(run, toy, tmp_path):
         limbeck.evaluate(synthetic, seeds=[0], **MACHINE)
 
 
-@pytest.mark.parametrize("wrong", [{"threads": 0}, {"channels": 0}, {"seeds": []}, {"students": []}])
+def test_data_that_is_damaged_is_not_called_missing(run, toy, tmp_path):
+    damaged = shutil.copytree(toy.path, tmp_path / "damaged")
+    file = max(damaged.glob("*.npy"), key=lambda f: f.stat().st_size)
+    file.write_bytes(file.read_bytes()[:-10])
+    synthetic = limbeck.load(run)
+    synthetic.provenance["data"]["path"] = str(damaged)
+    with pytest.raises(FormatError, match=file.name):
+        limbeck.evaluate(synthetic, seeds=[0], **MACHINE)
+    (damaged / "store.json").unlink()
+    with pytest.raises(DataError, match="no store here"):
+        limbeck.evaluate(synthetic, seeds=[0], **MACHINE)
+
+
+def test_the_score_of_each_protocol_is_kept(run):
+    first = limbeck.evaluate(run, seeds=[0], **MACHINE)
+    last = limbeck.evaluate(run, seeds=[0], protocol="recognition-avdd-code", split="validation", **MACHINE)
+    kept = {p.name: json.loads(p.read_text()) for p in (run / "results").iterdir()}
+    assert kept == {
+        "recognition-avdd-test-convnet.json": first,
+        "recognition-avdd-code-validation-convnet.json": last,
+    }
+    assert json.loads((run / "result.json").read_text()) == last
+
+
+def test_students_can_be_trained_together(run, monkeypatch):
+    seen = []
+    original = recognition.train
+    monkeypatch.setattr(recognition, "train", lambda *a, **k: (seen.append(k["at_once"]), original(*a, **k))[1])
+    assert limbeck.evaluate(run, seeds=[0, 1], at_once=2, **MACHINE)["settings"]["at_once"] == 2
+    assert seen == [2]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"threads": 0}, {"channels": 0}, {"at_once": 0}, {"seeds": []}, {"students": []}, {"whole_seeds": [1, 1]}],
+)
 def test_nonsense_is_refused(run, wrong):
     with pytest.raises(ConfigError):
         limbeck.evaluate(run, **{**MACHINE, "seeds": [0], **wrong})

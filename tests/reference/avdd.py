@@ -30,7 +30,7 @@ def literal_run(loop, steps, *, base, icm, cgm, per_class_stepping=False):
         for c in range(loop.classes):
             shared = () if settings.dsa_sharing == "step" else (c,)
             draw = loop.augment.draw(stream(settings.seed, "step", step, "dsa", *shared))
-            rows = torch.from_numpy(store.rows("train", c))
+            rows = torch.tensor(store.rows("train", c))
             order = torch.randperm(len(rows), generator=stream(settings.seed, "step", step, "real", c))
             real, fake = {}, {}
             for m, encoder in loop.encoders.items():

@@ -15,10 +15,10 @@ import pytest
 import torch
 from PIL import Image as Pillow
 
-from limbeck.errors import FormatError
+from limbeck.errors import ConfigError, FormatError
 from limbeck.modalities import Audio, Depth, Feature, Image, Text
 from limbeck.report import write_report
-from limbeck.report.scores import score_table
+from limbeck.report.scores import confusion_table, score_table
 from limbeck.synthetic import SyntheticSet
 
 IMAGE = Image(shape=(3, 8, 8))
@@ -175,7 +175,7 @@ def test_everything_has_a_name_for_those_who_do_not_see_it(page):
 
 def test_hostile_names_and_captions_are_words(tmp_path):
     evil = '</style><script>alert(1)</script><img src=x onerror="alert(2)">'
-    captions = [(f"{evil} {i}",) for i in range(6)]
+    captions = [((f"{evil} {i}",),) for i in range(6)]
     synthetic = synthetic_set(classes=(evil, "'\" onmouseover=alert(3) x=", "{{ 7 * 7 }}"), captions=captions)
     synthetic.provenance["method"] = evil
     made = make_run(tmp_path / "run", synthetic, result={**RESULT, "protocol": evil, "students": [evil]})
@@ -251,7 +251,7 @@ def test_a_coreset_is_called_one(tmp_path):
 
 @pytest.mark.parametrize("modality", [IMAGE, SOUND, Depth(shape=(1, 8, 8)), Feature(shape=(40,)), Text(shape=(7,))])
 def test_one_modality_of_any_kind(tmp_path, modality):
-    captions = [(f"words of {i}",) for i in range(4)]
+    captions = [((f"words of {i}",),) for i in range(4)]
     synthetic = synthetic_set((modality,), 4, labels=False, captions=captions)
     page = read(write_report(make_run(tmp_path / "run", synthetic)))
     assert len(page.sources("img")) == 8
@@ -303,3 +303,67 @@ def test_what_is_not_a_run_is_told(tmp_path):
 def test_the_same_run_gives_the_same_page(folder):
     first = write_report(folder).read_bytes()
     assert write_report(folder).read_bytes() == first
+
+
+def test_pairs_with_labels_are_not_called_by_class(tmp_path):
+    synthetic = synthetic_set(n=3)
+    for settings, words in (
+        ({"pairs": 3}, "by pair"),
+        ({"per_class": 1}, "1 for each of 3 classes"),
+        (7, "1 for each"),
+    ):
+        synthetic.provenance["settings"] = settings
+        assert words in read(write_report(make_run(tmp_path / "run", synthetic, initial=False))).text
+
+
+def test_who_was_taken_for_whom(tmp_path):
+    confusion = [[3, 1, 0], [0, 4, 0], [0, 0, 0]]
+    made = make_run(tmp_path / "run", synthetic_set(), result={**RESULT, "confusion": confusion, "majority": 41.25})
+    page = read(write_report(made))
+    shares = [value for tag, name, value in page.attributes if tag == "td" and name == "style"]
+    assert [float(s.removeprefix("--share: ").removesuffix("%")) for s in shares] == [75, 25, 0, 0, 100, 0, 0, 0, 0]
+    assert "most frequent class gives 41.2" in page.text
+    without = read(write_report(make_run(tmp_path / "run", synthetic_set(), result=RESULT)))
+    assert "taken for" not in without.text
+    assert "most frequent" not in without.text
+
+
+@pytest.mark.parametrize(
+    "confusion",
+    [
+        None,
+        3,
+        [],
+        [[1, 2, 3]] * 2,
+        [[1, 2]] * 3,
+        [[1, 2, "3"]] * 3,
+        [[1, 2, -1]] * 3,
+        [[1, 2, 10**400]] * 3,
+        ["abc"] * 3,
+    ],
+)
+def test_a_confusion_of_something_else_is_not_shown(confusion):
+    assert confusion_table({"confusion": confusion}, ("a", "b", "c")) is None
+
+
+def test_captions_stand_after_their_cell(tmp_path):
+    words = (tuple(f"top left {i}" for i in range(20)), ("below",), (), ("last",))
+    synthetic = synthetic_set(n=3, factor=2, captions=[words] * 3)
+    page = read(write_report(make_run(tmp_path / "run", synthetic, initial=False)))
+    for part in ("1: top left 0", "1: top left 2", "3: below", "4: last"):
+        assert part in page.text
+    assert "top left 3" not in page.text
+
+
+def test_a_place_that_cannot_be_written_is_named(folder, tmp_path):
+    for out in ("/proc/x.html", tmp_path):
+        with pytest.raises(ConfigError, match="cannot be written") as caught:
+            write_report(folder, out)
+        assert str(out) in str(caught.value)
+
+
+def test_a_name_is_quoted_where_it_is_code(tmp_path):
+    made = make_run(tmp_path / 'a "run" of mine', synthetic_set())
+    text = read(write_report(made)).text
+    assert 'limbeck.load("a \\"run\\" of mine")' in text
+    assert "limbeck export 'a \"run\" of mine'" in text

@@ -30,8 +30,11 @@ def test_by_pair_is_one_group_of_all(toy):
     assert set(rows) <= set(toy.rows("train"))
 
 
-def test_herding_looks_at_each_modality_at_unit_length(toy):
+@pytest.mark.parametrize("block", [10, 1 << 25])
+def test_herding_looks_at_each_modality_at_unit_length(toy, monkeypatch, block):
     import torch
+
+    monkeypatch.setattr("limbeck.selection.herding.BLOCK", block)
 
     n = len(toy.rows("train"))
     draws = numpy_stream(0, "features")

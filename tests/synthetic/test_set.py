@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import copy
+import hashlib
+import json
 
 import numpy as np
 import pytest
@@ -10,8 +12,8 @@ from hypothesis import strategies as st
 from torch.utils.data import DataLoader
 
 import limbeck
-from limbeck.errors import ConfigError, FormatError, ShapeError
-from limbeck.files import read_json, write_json
+from limbeck.errors import ConfigError, FormatError, NumericsError, ShapeError
+from limbeck.files import canonical, digest_file, read_json, write_json
 from limbeck.modalities import Audio, Depth, Image, Text
 from limbeck.rng import stream
 from limbeck.synthetic import Budget, SyntheticSet
@@ -60,7 +62,7 @@ def test_torch_gives_batches_that_train_as_they_are(synthetic):
 
 
 def test_an_artifact_comes_back_from_any_place(synthetic, tmp_path):
-    synthetic.captions = [("a", "b", "c", "d")] * 6
+    synthetic.captions = [(("a", "b"), (), ("c",), ("d",))] * 6
     synthetic.save(tmp_path / "one")
     (tmp_path / "one").rename(tmp_path / "elsewhere")
     again = limbeck.load(tmp_path / "elsewhere")
@@ -106,6 +108,12 @@ def cut_manifest(folder):
     (folder / MANIFEST).write_text(text[: len(text) // 2])
 
 
+def lose_a_key(folder):
+    manifest = read_json(folder / MANIFEST)
+    del manifest["tensors_sha256"]
+    write_json(folder / MANIFEST, manifest)
+
+
 def from_the_future(folder):
     manifest = read_json(folder / MANIFEST)
     manifest["version"] = 99
@@ -125,6 +133,7 @@ def lose_tensors(folder):
         (cut_manifest, MANIFEST, "not readable as JSON"),
         (from_the_future, MANIFEST, "newer than"),
         (lose_tensors, TENSORS, "no such file"),
+        (lose_a_key, MANIFEST, "lacks tensors_sha256"),
     ],
 )
 def test_a_damaged_artifact_is_refused_by_name(synthetic, tmp_path, damage, file, message):
@@ -197,7 +206,7 @@ def test_any_set_comes_back_as_it_was(tmp_path_factory, items, channels, side, f
         {"image": torch.randn(items, *image.shape, generator=stream(items, "p"))},
         labels=torch.arange(items) if labelled else None,
         classes=tuple(f"{word}{i}" for i in range(items)) if labelled else (),
-        captions=[(word,)] * items,
+        captions=[((word,),) * factor**2] * items,
         factor=factor,
         provenance={"word": word},
     )
@@ -207,3 +216,111 @@ def test_any_set_comes_back_as_it_was(tmp_path_factory, items, channels, side, f
     assert (again.labels is None) == (one.labels is None)
     assert (again.classes, again.captions, again.factor) == (one.classes, one.captions, one.factor)
     assert again.provenance == one.provenance
+
+
+def forge(folder, change=None, tensors=None):
+    """An artifact whose hashes are right and whose content is what someone wants it to be."""
+    from safetensors.torch import load_file, save_file
+
+    if tensors is not None:
+        found = load_file(folder / TENSORS)
+        save_file({k: v for k, v in {**found, **tensors}.items() if v is not None}, folder / TENSORS)
+    manifest = {**read_json(folder / MANIFEST), "tensors_sha256": digest_file(folder / TENSORS), **(change or {})}
+    manifest = {k: v for k, v in manifest.items() if k != "sha256" and v is not KeyError}
+    text = json.dumps(manifest, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    manifest["sha256"] = hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
+    (folder / MANIFEST).write_text(json.dumps(manifest))
+
+
+IMAGE = Image(shape=(3, 16, 16)).to_dict()
+AUDIO = Audio(shape=(1, 16, 16)).to_dict()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        *({key: KeyError} for key in ("modalities", "classes", "captions", "factor", "items", "provenance")),
+        *({"version": v} for v in (0, -1, True, 1.0, "1", None)),
+        *({"factor": v} for v in (0, -2, True, 2.0, "2", None, 17, 10**30)),
+        *({"classes": v} for v in ("abc", ["a", "a", "b"], ["a", "b", 3], {"a": 1}, None, ["a"], ["a", "b", "\ud800"])),
+        *({"captions": v} for v in ("abcdef", 3, [], [["a"] * 4] * 6, [[["a"]]] * 6, [[[3]] * 4] * 6, ["abcd"] * 6)),
+        *({"provenance": v} for v in ([], "x", None, {"x": float("nan")}, {"x": float("inf")}, {"\udfff": 1})),
+        *({"modalities": v} for v in (None, [], {}, [IMAGE], [IMAGE, IMAGE], [IMAGE, AUDIO, AUDIO], [IMAGE, 3], "ab")),
+        {"modalities": [{**IMAGE, "name": "../../evil"}, AUDIO]},
+        {"modalities": [{**IMAGE, "std": [0.0]}, AUDIO]},
+        {"modalities": [IMAGE, {**AUDIO, "hop": 0}]},
+        {"items": 5},
+    ],
+)
+def test_a_hostile_manifest_is_refused_by_name(synthetic, tmp_path, change):
+    synthetic.save(tmp_path / "one")
+    forge(tmp_path / "one", change)
+    with pytest.raises(FormatError) as caught:
+        limbeck.load(tmp_path / "one")
+    assert MANIFEST in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "tensors",
+    [
+        {"labels": torch.zeros(6, dtype=torch.int32)},
+        {"labels": torch.zeros(6)},
+        {"labels": torch.zeros(6, 1, dtype=torch.int64)},
+        {"labels": torch.tensor(1)},
+        {"labels": torch.tensor([0, 1, 2, 3, 0, 1])},
+        {"labels": torch.tensor([0, 1, 2, -1, 0, 1])},
+        {"value.image": None},
+        {"value.image": torch.zeros(6, 3, 16, 16, dtype=torch.int64)},
+        {"value.image": torch.full((6, 3, 16, 16), float("nan"))},
+        {"value.audio": torch.full((6, 1, 16, 16), float("inf"))},
+        {"value.audio": torch.tensor(1.0)},
+        {"value.audio": torch.zeros(6, 1, 16, 15)},
+        {"value.audio": torch.zeros(0, 1, 16, 16), "value.image": torch.zeros(0, 3, 16, 16), "labels": None},
+    ],
+)
+def test_hostile_tensors_are_refused_by_name(synthetic, tmp_path, tensors):
+    synthetic.save(tmp_path / "one")
+    forge(tmp_path / "one", tensors=tensors)
+    with pytest.raises(FormatError) as caught:
+        limbeck.load(tmp_path / "one")
+    assert str(tmp_path / "one" / "synthetic") in str(caught.value)
+
+
+def test_forging_itself_breaks_nothing(synthetic, tmp_path):
+    synthetic.save(tmp_path / "one")
+    forge(tmp_path / "one", {}, {})
+    assert len(limbeck.load(tmp_path / "one")) == 6
+    with pytest.raises(ValueError, match="JSON"):
+        canonical({"x": float("nan")})
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+def test_values_that_are_not_finite_are_not_written(synthetic, tmp_path, value):
+    synthetic.values["audio"][3, 0, 2, 2] = value
+    with pytest.raises(NumericsError, match="audio"):
+        synthetic.save(tmp_path / "new" / "one")
+    assert not (tmp_path / "new").exists()
+
+
+def test_words_json_cannot_hold_are_told(synthetic, tmp_path):
+    for wrong in ({"x": "\ud800"}, {"x": float("nan")}, {"x": object()}):
+        synthetic.provenance = wrong
+        with pytest.raises(ConfigError, match="JSON"):
+            synthetic.save(tmp_path / "one")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_captions_follow_their_cells(synthetic):
+    assert synthetic.decoded_captions is None
+    synthetic.captions = [tuple((f"{i} {k}",) * k for k in range(4)) for i in range(6)]
+    found = synthetic.decoded_captions
+    assert len(found) == 24
+    assert found[0] == ()
+    assert found[6 + 5] == ("5 1",)
+    assert found[3 * 6 + 2] == ("2 3",) * 3
+
+
+@pytest.mark.parametrize("captions", [[("a",)] * 2, [(("a",), ())] * 2, [((3,),)] * 2, [["a"]] * 2, [(["a"],)] * 2])
+def test_captions_that_belong_to_no_cell_are_refused(captions):
+    with pytest.raises(ConfigError, match="captions of item 0"):
+        SyntheticSet({"text": Text(shape=(4,))}, {"text": torch.zeros(2, 4)}, captions=captions)

@@ -10,50 +10,50 @@ from typing import Any
 
 import numpy as np
 import torch
+from filelock import FileLock
 
 from limbeck.data import cache_root
 from limbeck.data.store import PairedStore
 from limbeck.encoders import Kernels, Precision, Weights, encoders_for
+from limbeck.encoders.machine import machine_name
 from limbeck.errors import ConfigError, DataError, FormatError, LimbeckError, NumericsError, nearest
 from limbeck.files import canonical, new_folder, read_json, write_json
 from limbeck.training import Recipe, Rows, Student, TrainingData, chunks, train
 
 __all__ = ["whole_features"]
 
-VERSION = 1
+VERSION = 2
 SEED = 0
+RECIPE = Recipe()
 CHUNK = 256
 Array = np.ndarray[Any, np.dtype[np.float16]]
 
 
 def whole_features(
     store: PairedStore,
-    split: str = "train",
     *,
     channels: int = 128,
     modalities: Sequence[str] | None = None,
-    recipe: Recipe | None = None,
     device: str | torch.device = "cpu",
     kernels: Kernels = "literal",
     precision: Precision = "fp32",
     report: Callable[[int], None] | None = None,
 ) -> dict[str, Array]:
-    """Embeddings of a split, kept in the cache folder.
+    """Embeddings of the training split, kept in the cache folder.
 
     The networks are those of the ``whole`` student of seed 0: trained on the labelled training items with the recipe
-    of the recognition protocol; items are embedded without augmentation, in the order of ``store.rows(split)``
+    of the recognition protocol; items are embedded without augmentation, in the order of ``store.rows("train")``
     [choice, docs/audio_visual.md].
 
     Args:
         modalities: which of the store's; all by default. The branches share nothing, but the others decide the grid.
-        recipe: the paper's by default.
         report: see ``limbeck.training.train``.
 
     Returns:
-        per modality (items of the split, D) half precision, mapped from disk: convert the rows you need.
+        per modality (training items, D) half precision, mapped from disk: convert the rows you need.
 
     Raises:
-        ConfigError: unknown modality or split. DataError: no labels. NumericsError: the training diverges.
+        ConfigError: unknown modality. DataError: no labels. NumericsError: the training diverges.
     """
     for name in modalities or ():
         if name not in store.modalities:
@@ -63,36 +63,41 @@ def whole_features(
     chosen = {n: m for n, m in store.modalities.items() if modalities is None or n in modalities}
     encoders = encoders_for(chosen, channels=channels, kernels=kernels, precision=precision)
     student = Student(encoders, chosen, len(store.classes))
-    recipe = recipe or Recipe()
     about = {
         "version": VERSION,
         "data": store.data_hash,
-        "split": split,
         "student": student.id,
         "modalities": [m.to_dict() for m in chosen.values()],
-        "recipe": recipe.to_dict(),
+        "recipe": RECIPE.to_dict(),
         "seed": SEED,
         "kernels": kernels,
         "precision": precision,
         "torch": torch.__version__,
+        "device": str(device),
+        "threads": torch.get_num_threads(),
+        "machine": machine_name(device),
     }
-    rows = store.rows(split)
+    rows = store.rows("train")
     folder = cache_root() / "features" / hashlib.sha256(canonical(about).encode()).hexdigest()[:32]
     shapes = {name: (len(rows), encoder.embedding) for name, encoder in encoders.items()}
     found = _read(folder, shapes)
     if found is not None:
         return found
-    progress = folder.with_suffix(".training")
-    real = Rows.labelled(store, "train", chosen, device)
-    weights = train(student, real, recipe, [SEED], device=device, checkpoint=progress, report=report)[0]
-    with new_folder(folder) as new:
-        _write(new, student, weights, Rows(store, rows, chosen, device), shapes)
-        write_json(new / "about.json", about)
-    shutil.rmtree(progress, ignore_errors=True)
-    kept = _read(folder, shapes)
-    if kept is None:
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder.with_suffix(".lock")):  # another process may be at the same training
+        found = _read(folder, shapes)
+        if found is None:
+            progress = folder.with_suffix(".training")
+            real = Rows.labelled(store, "train", chosen, device)
+            weights = train(student, real, RECIPE, [SEED], device=device, checkpoint=progress, report=report)[0]
+            with new_folder(folder) as new:
+                _write(new, student, weights, Rows(store, rows, chosen, device), shapes)
+                write_json(new / "about.json", about)
+            shutil.rmtree(progress, ignore_errors=True)
+            found = _read(folder, shapes)
+    if found is None:
         raise FormatError("the features just written cannot be read back", where=folder, hint="Is the disk full?")
-    return kept
+    return found
 
 
 @torch.no_grad()

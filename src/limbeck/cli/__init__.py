@@ -19,6 +19,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from limbeck.cli.parser import parse
     from limbeck.cli.verbs import VERBS
 
+    verb = ""
     try:
         verb, options = parse(list(sys.argv[1:] if arguments is None else arguments))
         VERBS[verb](options)
@@ -26,9 +27,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"limbeck: {error}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
-        print("limbeck: interrupted. A run goes on with the same command and --resume.", file=sys.stderr)
+        resumable = " The run goes on with the same command and --resume." if verb == "distill" else ""
+        print(f"limbeck: interrupted.{resumable}", file=sys.stderr)
         return 130
     except BrokenPipeError:  # the reader of our output has gone, as in `limbeck methods | head`
         sys.stderr.close()
+        return 1
+    except OSError as error:
+        print(f"limbeck: {error.filename or 'input or output'}: {error.strerror or error}", file=sys.stderr)
         return 1
     return 0

@@ -93,6 +93,7 @@ def _evaluate(parser: ArgumentParser) -> None:
     parser.add_argument("--precision", type=str, default="fp32", help="fp32, bf16")
     parser.add_argument("--threads", type=int, help="of the CPU (default: its cores)")
     parser.add_argument("--split", type=str, default="test", help="whose items students are scored on")
+    parser.add_argument("--at-once", type=int, help="students trained in one pass (default: 1 on a CPU, all on a GPU)")
     _json(parser)
 
 

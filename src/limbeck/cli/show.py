@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from limbeck.units import size
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -80,15 +82,8 @@ def cost(about: Mapping[str, Any], as_json: bool) -> None:
     print(f"  memory            {size(about['memory_bytes'])}")
     print(f"  cache on disk     {size(about['cache_bytes'])}")
     print(f"  the set           {size(about['set_bytes'])}")
-
-
-def size(count: float) -> str:
-    """Bytes for people."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if count < 1000:
-            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
-        count /= 1000
-    return f"{count:.1f} TB"
+    if about["first_items"]:
+        print(f"  besides           {about['first_items']}")
 
 
 def duration(seconds: float) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -54,6 +55,7 @@ def _evaluate(options: Namespace) -> None:
         precision=options.precision,
         threads=options.threads,
         split=options.split,
+        at_once=options.at_once,
         progress=True,
     )
     show.scores(result, options.json)
@@ -120,8 +122,12 @@ def _told(options: Namespace) -> tuple[str, Namespace, dict[str, Any]]:
 
     name = options.method_name
     chosen = options[name]
-    told = read_settings(Path(chosen.config)) if chosen.config else {}
+    known = [f.name for f in dataclasses.fields(RunSettings)] + ["data", "method"]
+    told = read_settings(Path(chosen.config), known) if chosen.config else {}
     method = told.pop("method", None) or {}
+    for key, value, kind in (("method", method, dict), ("data", told.get("data", ""), str)):
+        if not isinstance(value, kind):
+            raise ConfigError(f"{key} is {value!r}", where=chosen.config)
     typed = chosen.get("method")
     if typed is not None:
         method |= {k: v for k, v in typed.as_dict().items() if v is not None}

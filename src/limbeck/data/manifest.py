@@ -16,9 +16,11 @@ Paths are relative to the manifest and must not lead out of its folder unless ``
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -112,15 +114,23 @@ class Manifest(Reader):
                 )
 
     def rows(self) -> Iterator[Row | BadRow]:
+        """Rows that share a file, directly or through others, are one group: they must not be split apart."""
+        entries = list(self._entries())
+        rows = [entry for entry in entries if isinstance(entry, Row)]
+        groups = iter(_groups([{os.path.realpath(m.path) for m in row.media.values()} for row in rows]))
+        for entry in entries:
+            yield dataclasses.replace(entry, group=rows[next(groups)].id) if isinstance(entry, Row) else entry
+
+    def _entries(self) -> Iterator[Row | BadRow]:
         filled = self._filled  # raises here, once, where the whole manifest is wrong
         for number, cells in self._records():
             name = f"{number:06d}"
             if isinstance(cells, str):
                 yield BadRow(name, self.path.name, number, cells)
                 continue
-            if not _empty(cells.get("id")):
-                name = str(cells["id"])
             try:
+                if not _empty(cells.get("id")):
+                    name = _word("id", cells["id"])
                 yield self._row(name, number, cells, filled)
             except DataError as error:
                 yield BadRow(name, self.path.name, number, reason(error))
@@ -140,18 +150,47 @@ class Manifest(Reader):
         start, end = seconds(cells.get("start"), "start"), seconds(cells.get("end"), "end")
         if start is not None and end is not None and not end > start:
             raise DataError(f"ends ({end} s) before it starts ({start} s)")
-        label = str(cells["label"]) if "label" in filled else None
-        split = split_name(str(cells["split"])) if "split" in filled else None
+        label = _word("label", cells["label"]) if "label" in filled else None
+        split = split_name(_word("split", cells["split"])) if "split" in filled else None
         return Row(name, self.path.name, number, media, label, split, captions, start, end)
 
     def _media(self, column: str, value: object) -> Media:
         if not isinstance(value, str):
             raise DataError(f"{column} is {value!r}, not a path")
-        return Media(column, inside(self.path.parent, value, allow_outside=self.settings.allow_outside))
+        return Media(column, inside(self.path.parent, _word(column, value), allow_outside=self.settings.allow_outside))
 
 
 def _empty(value: object) -> bool:
     return value is None or (isinstance(value, str) and not value.strip()) or value == []
+
+
+def _word(column: str, value: object) -> str:
+    """A cell as text. Raises DataError on what is no text or number, and on half a character."""
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise DataError(f"{column} is {value!r}, not a text or a number")
+    try:
+        str(value).encode()
+    except UnicodeEncodeError as error:
+        raise DataError(f"{column} is {value!r}, which is not valid Unicode") from error
+    return str(value)
+
+
+def _groups(members: Sequence[set[str]]) -> list[int]:
+    """Of each row, the first row that it is connected with by files in common (union-find)."""
+    parents = list(range(len(members)))
+
+    def root(row: int) -> int:
+        while parents[row] != row:
+            parents[row] = parents[parents[row]]
+            row = parents[row]
+        return row
+
+    owner: dict[str, int] = {}
+    for row, files in enumerate(members):
+        for file in files:
+            one, other = sorted((root(owner.setdefault(file, row)), root(row)))
+            parents[other] = one
+    return [root(row) for row in range(len(members))]
 
 
 def _captions(cells: Mapping[str, Any]) -> tuple[str, ...]:
@@ -169,7 +208,7 @@ def _captions(cells: Mapping[str, Any]) -> tuple[str, ...]:
             continue
         values = value if isinstance(value, list) else [value]
         for caption in values:
-            if not isinstance(caption, str) or not caption.strip():
+            if _empty(caption):
                 raise DataError(f"{column} holds {caption!r}, not a caption")
-            found.append(caption.strip())
+            found.append(_word(column, caption).strip())
     return tuple(found)

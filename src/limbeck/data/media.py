@@ -6,7 +6,6 @@ Both streams are timed from the start of the container, so picture and sound of 
 from __future__ import annotations
 
 import math
-import struct
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,18 +15,16 @@ from typing import Any, Self
 import numpy as np
 
 from limbeck.data.pictures import MAX_PIXELS
+from limbeck.data.wav import MAX_CHANNELS, RATES, check_wav
 from limbeck.errors import DataError
 
-__all__ = ["Clip", "read_frame", "read_waveform"]
+__all__ = ["Clip"]
 
 # Playlists and other formats that make the decoder open further files or addresses are not in this list.
 CONTAINERS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpeg,mpegts,mpegvideo,flv,asf,"
     "wav,w64,aiff,flac,ogg,mp3,aac,amr,au,h264,hevc,ivf"
 )
-RATES = (1_000, 768_000)
-"""Sampling rates that are believed, in hertz."""
-MAX_CHANNELS = 64
 MARGIN = 0.05
 """Seconds of real sound around a window that the resampler sees, so that its borders are not borders to it."""
 PREROLL = 0.5
@@ -51,7 +48,7 @@ class Clip:
         if self.path.stat().st_size == 0:
             raise DataError("is empty (0 bytes)", where=path)
         if self.path.suffix.lower() == ".wav":
-            _check_wav(self.path)
+            check_wav(self.path)
         self._open()
 
     def _open(self) -> None:
@@ -263,18 +260,6 @@ class Clip:
         self.close()
 
 
-def read_frame(path: str | Path, at: float | None = None) -> Array:
-    """(H, W, 3) uint8 RGB: the frame on screen ``at`` seconds, or in the middle of the clip. Raises DataError."""
-    with Clip(path) as clip:
-        return clip.frame(at)
-
-
-def read_waveform(path: str | Path, start: float, end: float, rate: int) -> Array:
-    """(round((end - start) * rate),) float32 mono of the window ``start``..``end`` seconds. Raises DataError."""
-    with Clip(path) as clip:
-        return clip.waveform(start, end, rate)
-
-
 def _is_cover(stream: Any) -> bool:
     import av
 
@@ -292,38 +277,3 @@ def _mono(frame: Any) -> Array:
         values = values.astype(np.float64) / float(1 << (8 * values.dtype.itemsize - 1))
     mean: Array = values.mean(axis=0, dtype=np.float64).astype(np.float32)
     return mean
-
-
-def _check_wav(path: Path) -> None:
-    """The decoder forgives a WAV file whose header promises more than there is; we do not."""
-    with path.open("rb") as file:
-        head = file.read(12)
-        if head[:4] != b"RIFF" or head[8:] != b"WAVE":
-            raise DataError("is not a WAV file, though it is called one", where=path)
-        size = path.stat().st_size
-        while len(chunk := file.read(8)) == 8:
-            kind, length = struct.unpack("<4sI", chunk)
-            if kind == b"fmt ":
-                _check_wav_format(file.read(length), path)
-                file.seek(length % 2, 1)
-            elif kind == b"data":
-                # 0xFFFFFFFF and 0 mean "until the end" in files that were written as a stream
-                if length not in (0, 0xFFFFFFFF) and file.tell() + length > size:
-                    missing = file.tell() + length - size
-                    raise DataError(f"is truncated: {missing} bytes of sound are missing", where=path)
-                if size == file.tell():
-                    raise DataError("holds no sound (0 samples)", where=path)
-                return
-            else:
-                file.seek(length + length % 2, 1)
-    raise DataError("is truncated: it has no sound", where=path)
-
-
-def _check_wav_format(data: bytes, path: Path) -> None:
-    if len(data) < 16:
-        raise DataError("is truncated: its header is cut short", where=path)
-    channels, rate = struct.unpack("<HI", data[2:8])
-    if not 1 <= channels <= MAX_CHANNELS:
-        raise DataError(f"claims {channels} channels", where=path)
-    if not RATES[0] <= rate <= RATES[1]:
-        raise DataError(f"claims a sampling rate of {rate} Hz", where=path)

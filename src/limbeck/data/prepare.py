@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, Literal
@@ -15,32 +13,26 @@ import numpy as np
 
 from limbeck.data.decode import Failure, Plan, decode_safely
 from limbeck.data.embedding import embed_captions
+from limbeck.data.listing import SKIP_HINT, Listing, list_rows
+from limbeck.data.meta import digest_of
 from limbeck.data.pictures import read_feature
 from limbeck.data.pool import cores, spread
 from limbeck.data.progress import progress_of
 from limbeck.data.readers import READERS
-from limbeck.data.rows import BadRow, Reader, Row
+from limbeck.data.rows import Reader, Row
 from limbeck.data.settings import PrepareSettings
-from limbeck.data.store import SPLITS, PairedStore, canonical
-from limbeck.data.writer import StoreWriter, standardised_by_default
+from limbeck.data.statistics import standardised_by_default
+from limbeck.data.store import PairedStore
+from limbeck.data.writer import StoreWriter
 from limbeck.errors import ConfigError, DataError, FormatError, nearest
+from limbeck.files import writing_to
 from limbeck.modalities import Audio, Depth, Feature, Image, Modality, Text
-from limbeck.rng import key
 
 __all__ = ["PrepareSettings", "prepare"]
 
 SMALL = 48
 """Fewer items than this are decoded sooner than worker processes start."""
 TEXT_BLOCK = 64
-
-
-@dataclass(frozen=True)
-class _Listing:
-    """Rows in the order of (split, class), each with its split, and the rows that make no item."""
-
-    rows: list[Row]
-    bad: list[BadRow]
-    classes: tuple[str, ...]
 
 
 def prepare(
@@ -59,7 +51,8 @@ def prepare(
     Args:
         reader: a name in ``limbeck.data.READERS``.
         root: the set's folder, or its listing.
-        out: folder of the store. A finished one with the same settings is opened, an unfinished one is finished.
+        out: folder of the store. A finished one of the same data and settings is opened, an unfinished one is
+            finished: rows whose files changed since are decoded again.
         settings: preprocessing.
         on_error: "error" stops at the first bad item and names file and row; "skip" leaves out exactly the bad items
             and lists them in the store.
@@ -68,7 +61,8 @@ def prepare(
         resume: False starts an unfinished preparation over.
 
     Raises:
-        ConfigError: an unknown reader or setting, or ``out`` holds something else.
+        ConfigError: an unknown reader or setting; ``out`` cannot be written or holds something else: a store of other
+            data or settings, of files that changed since, or, under "error", one that left items out.
         DataError: bad data under "error"; a listing that cannot be read; a class without items.
         ResumeError: ``out`` is the unfinished store of other settings.
     """
@@ -78,11 +72,14 @@ def prepare(
     if on_error not in ("error", "skip"):
         raise ConfigError(f"unknown policy {on_error!r}", where="on_error", hint=nearest(on_error, ("error", "skip")))
     source = READERS[reader](Path(root), chosen)
-    listing = _list(source, chosen, on_error)
+    listing = list_rows(source, chosen, on_error)
     modalities = _modalities(source, listing.rows, chosen)
     recorded = _recorded(source, listing, chosen)
-    if Path(out).exists():
-        return _reopened(Path(out), reader, recorded)
+    sources = {"files": digest_of(listing.stamps)}
+    with writing_to(Path(out)):
+        finished = Path(out).exists()
+    if finished:
+        return _reopened(Path(out), reader, {**recorded, **sources}, on_error)
     with StoreWriter(
         out,
         name=reader,
@@ -96,77 +93,7 @@ def prepare(
         standardise = standardised_by_default(modalities)
         if chosen.normalisation == "store":
             standardise += [m.name for m in modalities if m.kind == "image"]
-        return writer.finish(standardise=standardise)
-
-
-# -- listing -----------------------------------------------------------------------------------------------------------
-
-
-def _list(source: Reader, settings: PrepareSettings, on_error: str) -> _Listing:
-    rows: list[Row] = []
-    bad: list[BadRow] = []
-    first: dict[str, int] = {}
-    for entry in source.rows():
-        checked = entry
-        if isinstance(entry, Row) and entry.id in first:
-            reason = f"the id {entry.id!r} is that of row {first[entry.id]}, too"
-            checked = BadRow(entry.id, entry.listing, entry.number, reason)
-        if isinstance(checked, BadRow):
-            if on_error == "error":
-                raise DataError(checked.reason, where=f"{checked.listing}, row {checked.number}", hint=_SKIP)
-            bad.append(checked)
-        else:
-            first[checked.id] = checked.number
-            rows.append(checked)
-    classes = _classes(source, rows, settings)
-    if settings.classes is not None:
-        rows = [r for r in rows if r.label in classes]
-    if not rows:
-        hint = f"{len(bad)} rows are bad; the first: {bad[0].reason}" if bad else None
-        raise DataError("lists no item", where=source.root, hint=hint)
-    rows = _with_splits(rows, settings)
-    order = {label: k for k, label in enumerate(classes)}
-    rows.sort(key=lambda r: (SPLITS.index(r.split or "train"), order.get(r.label or "", -1)))
-    return _Listing(rows, bad, classes)
-
-
-_SKIP = "Mend it, or leave such items out with --on-error skip."
-
-
-def _classes(source: Reader, rows: Sequence[Row], settings: PrepareSettings) -> tuple[str, ...]:
-    found = {r.label for r in rows if r.label is not None}
-    if settings.classes is not None:
-        for name in settings.classes:
-            if name not in found:
-                raise DataError(f"no item of class {name!r}", where=source.root, hint=nearest(name, found))
-        return settings.classes
-    known = source.classes()
-    return tuple(sorted(found)) if known is None else tuple(c for c in known if c in found)
-
-
-def _with_splits(rows: Sequence[Row], settings: PrepareSettings) -> list[Row]:
-    """Every row with a split; splits the source lacks are taken from train, class by class, whole groups at a time."""
-    have = {r.split for r in rows}
-    wanted = [(s, getattr(settings, s)) for s in ("test", "validation") if s not in have and getattr(settings, s) > 0]
-    members: dict[str, dict[str, None]] = {}
-    placed: set[str] = set()
-    for row in rows:
-        group = row.group or row.id
-        if row.split in (None, "train") and group not in placed:
-            placed.add(group)
-            members.setdefault(row.label or "", {})[group] = None
-    moved: dict[str, str] = {}
-    for groups in members.values():
-        drawn = sorted(groups, key=lambda g: (key(settings.split_seed, "split", g), g))
-        start = 0
-        for split, fraction in wanted:
-            count = round(fraction * len(groups))
-            moved.update(dict.fromkeys(drawn[start : start + count], split))
-            start += count
-    return [
-        dataclasses.replace(r, split=moved.get(r.group or r.id, "train") if r.split in (None, "train") else r.split)
-        for r in rows
-    ]
+        return writer.finish(standardise=standardise, sources=sources)
 
 
 # -- what the store will hold ------------------------------------------------------------------------------------------
@@ -213,28 +140,31 @@ def _feature_width(rows: Sequence[Row]) -> int:
     raise DataError(f"no feature can be read: {reason}")
 
 
-def _recorded(source: Reader, listing: _Listing, settings: PrepareSettings) -> dict[str, Any]:
+def _recorded(source: Reader, listing: Listing, settings: PrepareSettings) -> dict[str, Any]:
     """The store's settings: all there are, and a fingerprint of the listing, so that only like goes on with like."""
     base = source.root if source.root.is_dir() else source.root.parent
-    digest = hashlib.sha256()
-    for r in listing.rows:
-        media = {n: [m.kind, Path(os.path.relpath(m.path, base)).as_posix(), m.index] for n, m in r.media.items()}
-        digest.update(canonical([r.id, r.label, r.split, r.captions, r.start, r.end, media]).encode() + b"\n")
-    recorded = {**dataclasses.asdict(settings), "hop": settings.effective_hop, "rows": digest.hexdigest()}
+    recorded = {**dataclasses.asdict(settings), "hop": settings.effective_hop, "rows": listing.fingerprint(base)}
     return {"reader": source.name, **{k: list(v) if isinstance(v, tuple) else v for k, v in recorded.items()}}
 
 
-def _reopened(out: Path, reader: str, recorded: dict[str, Any]) -> PairedStore:
+def _reopened(out: Path, reader: str, recorded: dict[str, Any], on_error: str) -> PairedStore:
+    hint = "Choose another folder (--out) or delete this one."
     try:
         store = PairedStore.open(out)
     except (DataError, FormatError) as error:
-        hint = "Choose another folder or delete this one."
         raise ConfigError("exists already and is no sound store", where=out, hint=hint) from error
     changed = [k for k in {**store.settings, **recorded} if store.settings.get(k) != recorded.get(k)]
     if store.name != reader or changed:
-        what = f"holds a store of other data or settings ({', '.join(sorted(changed)) or store.name})"
-        raise ConfigError(what, where=out, hint="Choose another folder or delete this one.")
+        names = ", ".join(_MEANING.get(k, k) for k in sorted(changed)) or store.name
+        raise ConfigError(f"holds a store of other data or settings ({names})", where=out, hint=hint)
+    if store.skipped and on_error == "error":
+        first = store.skipped[0]
+        what = f"holds a store that left out {len(store.skipped)} items, the first {first['id']!r}: {first['reason']}"
+        raise ConfigError(what, where=out, hint=f"Take it as it is with --on-error skip. {hint}")
     return store
+
+
+_MEANING = {"rows": "rows of the listing", "files": "size or time of the source files"}
 
 
 # -- decoding ----------------------------------------------------------------------------------------------------------
@@ -243,7 +173,7 @@ def _reopened(out: Path, reader: str, recorded: dict[str, Any]) -> PairedStore:
 def _fill(
     writer: StoreWriter,
     source: Reader,
-    listing: _Listing,
+    listing: Listing,
     settings: PrepareSettings,
     *,
     on_error: str,
@@ -251,7 +181,10 @@ def _fill(
     progress: bool,
 ) -> None:
     rows, order = listing.rows, {label: k for k, label in enumerate(listing.classes)}
-    todo = [(k, row) for k, row in enumerate(rows) if not writer.done(k)]
+    if on_error == "error":
+        writer.redo_skipped()
+    stamps = listing.stamps
+    todo = [(k, row) for k, row in enumerate(rows) if not writer.done(k, stamps[k])]
     processes = workers if workers is not None else (cores() if len(todo) >= SMALL else 1)
     with progress_of("prepare", len(rows), done=len(rows) - len(todo), show=progress) as advance:
         for k, entry in enumerate(listing.bad, len(rows)):
@@ -262,13 +195,13 @@ def _fill(
             if isinstance(result, Failure):
                 file = _relative(result.file, source.root)
                 if on_error == "error":
-                    raise DataError(result.reason, where=f"{row.listing}, row {row.number} ({file})", hint=_SKIP)
-                writer.skip(k, id=row.id, reason=result.reason, file=file, source_row=row.number)
+                    raise DataError(result.reason, where=f"{row.listing}, row {row.number} ({file})", hint=SKIP_HINT)
+                writer.skip(k, id=row.id, reason=result.reason, file=file, source_row=row.number, stamp=stamps[k])
             else:
                 label = None if row.label is None else order[row.label]
-                writer.write(
-                    k, id=row.id, arrays=result, split=row.split or "train", label=label, captions=row.captions
-                )
+                split = row.split or "train"
+                captions, stamp = row.captions, stamps[k]
+                writer.write(k, id=row.id, arrays=result, split=split, label=label, captions=captions, stamp=stamp)
             advance(skipped=isinstance(result, Failure))
 
 

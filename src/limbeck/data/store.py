@@ -13,9 +13,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -23,8 +20,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from limbeck.data.arrays import Captions, Strings, digest, map_array
-from limbeck.errors import ConfigError, DataError, FormatError, LimbeckError, ShapeError, nearest
-from limbeck.modalities import Modality, modality_from_dict
+from limbeck.data.meta import SPLITS, array_plan, content_hash, modalities_of, read_meta
+from limbeck.errors import ConfigError, DataError, FormatError, ShapeError, nearest
+from limbeck.modalities import Modality
 
 if TYPE_CHECKING:
     import torch
@@ -32,45 +30,14 @@ if TYPE_CHECKING:
 
     Rows = Sequence[int] | np.ndarray[Any, Any] | Tensor
 
-__all__ = ["FORMAT", "SPLITS", "VERSION", "PairedStore"]
+__all__ = ["PairedStore"]
 
-FORMAT, VERSION = "limbeck-store", 1
-SPLITS = ("train", "validation", "test")
-NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
-"""What a modality may be called: its name is a file's name, so it can never lead out of the folder."""
 FULL_HASH_BYTES = 1 << 30
 """Stores up to this size are hashed whole whenever they are opened; larger ones at 256 places a file."""
+ROOM = 1.5
+"""Free bytes a GPU must have for each byte that :meth:`PairedStore.keep_on` copies there."""
 
 IntArray = np.ndarray[Any, np.dtype[np.int64]]
-
-
-def canonical(value: object) -> str:
-    """JSON in one spelling, for hashing."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
-
-
-def sha256(value: object) -> str:
-    return hashlib.sha256(canonical(value).encode()).hexdigest()
-
-
-def content_hash(modalities: Sequence[Modality], classes: Sequence[str], hashes: Mapping[str, str]) -> str:
-    """What identifies the data: arrays, labels, splits, ids, captions and normalisation; not where they came from."""
-    return sha256({"arrays": hashes, "classes": list(classes), "modalities": [m.to_dict() for m in modalities]})
-
-
-def array_plan(
-    modalities: Sequence[Modality], items: int, sizes: Mapping[str, int]
-) -> dict[str, tuple[tuple[int, ...], str]]:
-    """File -> (shape, type) of everything a store of ``items`` items holds."""
-    plan: dict[str, tuple[tuple[int, ...], str]] = {f"{m.name}.npy": ((items, *m.shape), m.dtype) for m in modalities}
-    plan["index.labels.npy"] = ((items,), "int64")
-    plan["index.splits.npy"] = ((items,), "uint8")
-    plan["index.ids.npy"] = ((sizes["ids_bytes"],), "uint8")
-    plan["index.ids_offsets.npy"] = ((items + 1,), "int64")
-    plan["index.captions.npy"] = ((sizes["captions_bytes"],), "uint8")
-    plan["index.captions_offsets.npy"] = ((sizes["captions"] + 1,), "int64")
-    plan["index.captions_items.npy"] = ((items + 1,), "int64")
-    return plan
 
 
 class PairedStore:
@@ -96,7 +63,7 @@ class PairedStore:
         self.classes, self.data_hash = tuple(meta["classes"]), str(meta["data_hash"])
         self.settings, self.skipped = dict(meta["settings"]), list(meta["skipped"])
         self._arrays = {m.name: arrays[f"{m.name}.npy"] for m in modalities}
-        self._kept: dict[tuple[str, str], Tensor] = {}
+        self._kept: dict[tuple[str, torch.device], Tensor] = {}
         self.labels = arrays["index.labels.npy"]
         self.ids = Strings(arrays["index.ids.npy"], arrays["index.ids_offsets.npy"], path / "index.ids_offsets.npy")
         texts = Strings(
@@ -118,6 +85,8 @@ class PairedStore:
         self._starts: IntArray = np.searchsorted(
             group[self._order], np.arange(len(SPLITS) * (len(self.classes) + 1) + 1)
         )
+        self._order.setflags(write=False)  # views of it are handed out
+        self._merged: dict[tuple[str | None, int | None], IntArray] = {}
 
     @classmethod
     def open(cls, path: str | Path, *, verify: bool | Literal["full"] = True) -> PairedStore:
@@ -133,8 +102,8 @@ class PairedStore:
             FormatError: something in it is truncated, edited, too new or not what it claims to be; names the file.
         """
         folder = Path(path)
-        meta = _read_meta(folder)
-        modalities = _modalities(meta, folder / "store.json")
+        meta = read_meta(folder)
+        modalities = modalities_of(meta, folder / "store.json")
         plan = array_plan(modalities, meta["items"], meta["sizes"])
         where = folder / "store.json"
         if set(meta["hashes"]) != set(plan) or set(meta["sampled"]) != set(plan):
@@ -161,7 +130,7 @@ class PairedStore:
         return f"PairedStore({self.name!r}, {len(self)} items, {len(self.classes)} classes, {columns})"
 
     def rows(self, split: str | None = None, label: int | None = None) -> IntArray:
-        """Row numbers of a split, a class (-1: the unlabelled), both or all; ascending int64.
+        """Row numbers of a split, a class (-1: the unlabelled), both or all; ascending int64, read-only, not a copy.
 
         Raises ConfigError for a split or label that does not exist, DataError where nothing is in it.
         """
@@ -172,10 +141,11 @@ class PairedStore:
                 f"unknown label {label}", where=self.path, hint=f"The store has {len(self.classes)} classes."
             )
         width = len(self.classes) + 1
-        codes = range(len(SPLITS)) if split is None else [SPLITS.index(split)]
-        first, last = (0, width) if label is None else (label + 1, label + 2)
-        parts = [self._order[self._starts[k * width + first] : self._starts[k * width + last]] for k in codes]
-        found: IntArray = np.sort(np.concatenate(parts))
+        if split is not None and label is not None:  # one group, ascending already
+            group = SPLITS.index(split) * width + label + 1
+            found = self._order[self._starts[group] : self._starts[group + 1]]
+        else:
+            found = self._sorted(split, label)
         if not len(found):
             what = [
                 f"split {split!r}" if split else "",
@@ -186,6 +156,18 @@ class PairedStore:
                 f"no item in {' and '.join(w for w in what if w) or 'the store'}", where=self.path, hint=hint
             )
         return found
+
+    def _sorted(self, split: str | None, label: int | None) -> IntArray:
+        """The rows of several groups, sorted once."""
+        if (split, label) not in self._merged:
+            width = len(self.classes) + 1
+            codes = range(len(SPLITS)) if split is None else [SPLITS.index(split)]
+            first, last = (0, width) if label is None else (label + 1, label + 2)
+            parts = [self._order[self._starts[k * width + first] : self._starts[k * width + last]] for k in codes]
+            merged: IntArray = np.sort(np.concatenate(parts))
+            merged.setflags(write=False)
+            self._merged[split, label] = merged
+        return self._merged[split, label]
 
     def stored(self, modality: str, rows: Rows) -> Tensor:
         """(n, *shape) of the stored type on the CPU: one gather from the memory map."""
@@ -198,31 +180,37 @@ class PairedStore:
         """(n, *shape) float32, normalised, on ``device``; only the stored bytes travel there."""
         import torch
 
-        target = torch.device(device)
-        kept = self._kept.get((self._known(modality), str(target)))
+        target = _device(device)
+        kept = self._kept.get((self._known(modality), target))
         if kept is None:
             return self.modalities[modality].normalise(self.stored(modality, rows).to(target))
-        index = torch.from_numpy(self._checked(rows)).to(target)
+        index = torch.tensor(self._checked(rows), device=target)
         return self.modalities[modality].normalise(_as_stored(kept.index_select(0, index), self.modalities[modality]))
 
-    def keep_on(self, device: str | torch.device) -> None:
-        """Copy the stored bytes of every modality to ``device`` once, so that :meth:`batch` gathers there.
+    def keep_on(self, device: str | torch.device, names: Sequence[str] | None = None) -> None:
+        """Copy the stored bytes of ``names`` (None: every modality) to ``device``: :meth:`batch` then gathers there.
 
-        On the CPU there is nothing to do: the pages of the memory map are there already.
+        What is there already is not copied again, and what would leave a GPU less than half its size to work with stays
+        mapped: :meth:`batch` then gathers on the CPU. On the CPU there is nothing to do: the map's pages are there.
         """
         import torch
 
-        target = torch.device(device)
+        target = _device(device)
         if target.type == "cpu":
             return
-        for name, modality in self.modalities.items():
+        for name in self.modalities if names is None else names:
+            array, modality = self._arrays[self._known(name)], self.modalities[name]
+            if (name, target) in self._kept:
+                continue
+            if target.type == "cuda" and torch.cuda.mem_get_info(target)[0] < ROOM * array.nbytes:
+                continue
             dtype = _gather_dtype(modality)
             kept = torch.empty((len(self), *modality.shape), dtype=dtype, device=target)
-            step = max(1, (64 << 20) * len(self) // max(1, self._arrays[name].nbytes))
+            step = max(1, (64 << 20) * len(self) // max(1, array.nbytes))
             for start in range(0, len(self), step):
-                block = torch.from_numpy(np.array(self._arrays[name][start : start + step]))
+                block = torch.from_numpy(np.array(array[start : start + step]))
                 kept[start : start + step] = block.view(dtype).to(target)
-            self._kept[name, str(target)] = kept
+            self._kept[name, target] = kept
 
     def summary(self) -> dict[str, Any]:
         """JSON-ready: what a person wants to know before using the store."""
@@ -256,6 +244,13 @@ class PairedStore:
         return index
 
 
+def _device(device: str | torch.device) -> torch.device:
+    """The device; "cuda" is the current one by its number, so that each has one name."""
+    import torch
+
+    return torch.device("cuda", torch.cuda.current_device()) if str(device) == "cuda" else torch.device(device)
+
+
 def _gather_dtype(modality: Modality) -> torch.dtype:
     import torch
 
@@ -267,82 +262,6 @@ def _as_stored(gathered: Tensor, modality: Modality) -> Tensor:
     import torch
 
     return gathered.view(torch.uint16) if modality.dtype == "uint16" else gathered
-
-
-_FIELDS: dict[str, type | tuple[type, ...]] = {
-    "format": str,
-    "version": int,
-    "name": str,
-    "items": int,
-    "sizes": dict,
-    "modalities": list,
-    "classes": list,
-    "settings": dict,
-    "skipped": list,
-    "hashes": dict,
-    "sampled": dict,
-    "data_hash": str,
-    "seal": str,
-}
-
-
-def _read_meta(folder: Path) -> dict[str, Any]:
-    """store.json, checked field by field and against its own seal."""
-    file = folder / "store.json"
-    if not file.is_file():
-        hint = "Make one with `limbeck prepare`."
-        if folder.with_name(folder.name + ".partial").is_dir():
-            hint = "Its preparation was interrupted: run the same `limbeck prepare` again to finish it."
-        raise DataError("no store here", where=folder, hint=hint)
-    try:
-        meta = json.loads(file.read_text(encoding="utf-8"), parse_constant=_no_constant)
-    except (OSError, ValueError, RecursionError) as error:
-        raise FormatError(f"not readable JSON: {error}", where=file, hint="Prepare the store again.") from error
-    if not isinstance(meta, dict) or meta.get("format") != FORMAT:
-        raise FormatError("is not a Limbeck store", where=file)
-    if not isinstance(meta.get("version"), int) or meta["version"] > VERSION:
-        hint = "Update limbeck, or prepare the store again."
-        raise FormatError(
-            f"format version {meta.get('version')!r}; this limbeck reads up to {VERSION}", where=file, hint=hint
-        )
-    for key, kind in _FIELDS.items():
-        if not isinstance(meta.get(key), kind) or isinstance(meta[key], bool):
-            raise FormatError(f"field {key!r} is missing or of the wrong type", where=file)
-    sizes = meta["sizes"]
-    if set(sizes) != {"ids_bytes", "captions", "captions_bytes"} or not all(_count(v) for v in sizes.values()):
-        raise FormatError("field 'sizes' is not what it should be", where=file)
-    if not _count(meta["items"]) or meta["items"] == 0 or not all(isinstance(c, str) for c in meta["classes"]):
-        raise FormatError("field 'items' or 'classes' is not what it should be", where=file)
-    seal = meta.pop("seal")
-    if seal != sha256(meta):
-        raise FormatError("was edited since it was written", where=file, hint="Prepare the store again.")
-    return meta
-
-
-def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is no JSON")
-
-
-def _count(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << 48
-
-
-def _modalities(meta: Mapping[str, Any], where: Path) -> list[Modality]:
-    found = []
-    for entry in meta["modalities"]:
-        if not isinstance(entry, dict) or not isinstance(entry.get("name"), str) or not NAME.fullmatch(entry["name"]):
-            raise FormatError("a modality's name may hold a-z, 0-9 and _ only", where=where)
-        shape = entry.get("shape")
-        if not isinstance(shape, list) or not shape or not all(_count(n) and n > 0 for n in shape):
-            raise FormatError(f"modality {entry['name']!r} has no valid shape", where=where)
-        try:
-            modality = modality_from_dict(entry, where)
-        except LimbeckError as error:
-            raise FormatError(error.what, where=where, hint=error.hint) from error
-        found.append(modality)
-    if not found or len({m.name for m in found}) != len(found):
-        raise FormatError("its modalities need different names", where=where)
-    return found
 
 
 def _verify(folder: Path, meta: Mapping[str, Any], offsets: Mapping[str, int], *, sampled: bool) -> None:

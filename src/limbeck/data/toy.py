@@ -17,7 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from limbeck.data.store import SPLITS, PairedStore
+from limbeck.data.meta import SPLITS
+from limbeck.data.store import PairedStore
 from limbeck.data.writer import StoreWriter
 from limbeck.errors import ConfigError, nearest
 from limbeck.modalities import Audio, Depth, Feature, Image, Modality, Text

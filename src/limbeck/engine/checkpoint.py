@@ -67,16 +67,18 @@ def read_checkpoint(folder: Path, run_hash: str) -> Checkpoint | None:
         return None
     try:
         with safe_open(path, framework="pt") as file:
-            about = json.loads(file.metadata()["limbeck"])
+            about = {"step": None, "metrics_bytes": None, "seconds": 0.0, **json.loads(file.metadata()["limbeck"])}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
         raise ResumeError(
             f"not readable ({error})", where=path, hint="Start the run anew in another folder."
         ) from error
-    if about["run_hash"] != run_hash:
+    if about.get("run_hash") != run_hash:
         raise ResumeError(
             "belongs to a run with other settings", where=path, hint="Resume with the run's own settings."
         )
+    if not isinstance(about["step"], int) or about["step"] < 0 or not isinstance(about["metrics_bytes"], int):
+        raise ResumeError("does not say where the run stands", where=path, hint="Start the run anew in another folder.")
     return Checkpoint(
         step=about.pop("step"),
         run_hash=about.pop("run_hash"),

@@ -19,6 +19,9 @@ from limbeck.engine.statistics import StatisticsCache, statistics_key
 
 __all__ = ["estimate"]
 
+FIRST = {"herding": "a network is trained on the whole training split before the first step, once for data and width"}
+"""Selections that cost something, and what: not in the seconds."""
+
 
 def estimate(planned: Plan, *, trials: int = 3) -> dict[str, Any]:
     """Seconds, memory and disk of a plan, JSON-ready.
@@ -66,6 +69,7 @@ def estimate(planned: Plan, *, trials: int = 3) -> dict[str, Any]:
         "seconds_cached": seconds["seconds_per_step_cached"] * settings.steps,
         "memory_bytes": _peak(loop.device),
         "cache_bytes": kept,
+        "first_items": FIRST.get(settings.init),
     }
 
 

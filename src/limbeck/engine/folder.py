@@ -22,8 +22,6 @@ def claimed(folder: Path) -> Iterator[None]:
 
     Raises ResumeError where another process has it.
     """
-    if folder.exists() and not folder.is_dir():
-        raise ConfigError("not a folder", where=folder, hint="Choose another --out.")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / ".lock").touch()
@@ -41,6 +39,10 @@ def claimed(folder: Path) -> Iterator[None]:
 
 def refuse_used(folder: Path) -> None:
     """Raises ConfigError where a run, or anything else, is already in ``folder``."""
+    if not folder.exists():
+        return
+    if not folder.is_dir():
+        raise ConfigError("not a folder", where=folder, hint="Choose another --out.")
     if (folder / "config.json").exists():
         finished = (folder / "synthetic").exists()
         raise ConfigError(
@@ -48,7 +50,7 @@ def refuse_used(folder: Path) -> None:
             where=folder,
             hint="Choose another --out." if finished else "Go on with --resume, or choose another --out.",
         )
-    if any(p.name not in (".lock", "run.json") for p in folder.iterdir()):
+    if any(p.name != "run.json" and not p.name.startswith(".") for p in folder.iterdir()):
         raise ConfigError("not an empty folder", where=folder, hint="Choose another --out.")
 
 

@@ -3,10 +3,10 @@ repeatable."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
-import platform
 import statistics
 import time
 from collections.abc import Mapping
@@ -17,6 +17,7 @@ from filelock import FileLock
 
 from limbeck.config import settings_hash
 from limbeck.data import cache_root
+from limbeck.encoders.machine import machine_name
 from limbeck.files import write_json
 from limbeck.rng import stream
 
@@ -48,14 +49,14 @@ def tuned_group(
     if items * classes <= SMALL:
         return classes
     options = sorted({min(classes, max(1, round(candidate / items))) for candidate in CANDIDATES})
-    room = _free_bytes(numerics.device) / 2
+    room = _total_bytes(numerics.device) / 4  # of all there is, not of what is free now: the choice must repeat
     cost = max(_bytes(e) for e in encoders.values()) * items * (2 if backward else 1)
     options = [size for size in options if size * cost <= room] or options[:1]
     if len(options) == 1:
         return options[0]
     setting = settings_hash(
         [e.id for e in encoders.values()], numerics.device, numerics.threads, numerics.kernels, numerics.precision,
-        numerics.torch, _machine(numerics.device), items, options, backward,
+        numerics.torch, machine_name(numerics.device), items, options, backward,
     )  # fmt: skip
     path = cache_root() / "groups.json"
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -66,7 +67,8 @@ def tuned_group(
             known = {}
         if known.get(setting) not in options:
             known[setting] = _fastest(encoders, torch.device(numerics.device), options, items, backward)
-            write_json(path, known)
+            with contextlib.suppress(OSError):  # a full disk only means measuring again
+                write_json(path, known)
     return int(known[setting])
 
 
@@ -115,21 +117,15 @@ def _bytes(encoder: Encoder) -> int:
     return 4 * 4 * channels * math.prod(encoder.input_shape[-2:] if len(encoder.input_shape) == 3 else (1,))
 
 
-def _free_bytes(device: str) -> int:
+def _total_bytes(device: str) -> int:
     if device.startswith("cuda"):
-        return int(torch.cuda.mem_get_info(torch.device(device))[0])
+        return int(torch.cuda.get_device_properties(torch.device(device)).total_memory)
     try:
-        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (AttributeError, ValueError, OSError):  # a system that does not say
-        return 4 << 30
+        return 8 << 30
 
 
 def _wait(device: torch.device) -> None:
     if device.type == "cuda":
         torch.cuda.synchronize(device)
-
-
-def _machine(device: str) -> str:
-    if device.startswith("cuda"):
-        return torch.cuda.get_device_name(torch.device(device))
-    return f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from limbeck.engine.progress import Progress
 from limbeck.errors import ConfigError, nearest
 from limbeck.selection import select
 from limbeck.synthetic import Budget, SyntheticSet
@@ -33,7 +34,12 @@ def chosen_modalities(store: PairedStore, names: tuple[str, ...] | None) -> dict
 
 
 def initial_set(
-    store: PairedStore, settings: RunSettings, numerics: Numerics, provenance: Mapping[str, Any]
+    store: PairedStore,
+    settings: RunSettings,
+    numerics: Numerics,
+    provenance: Mapping[str, Any],
+    *,
+    progress: bool = False,
 ) -> SyntheticSet:
     """Choose real items and pack them: of l*l*n picks a class, the first n go top-left, the next bottom-left, and so
     on."""
@@ -47,11 +53,20 @@ def initial_set(
 
     def features() -> Mapping[str, np.ndarray]:
         from limbeck.banks.whole import whole_features
+        from limbeck.training import Recipe
 
-        return whole_features(
-            store, "train", channels=settings.channels, modalities=tuple(modalities),
-            device=numerics.device, kernels=numerics.kernels, precision=numerics.precision,
-        )  # fmt: skip
+        recipe = Recipe()
+        steps = -(-len(store.rows("train")) // recipe.batch) * recipe.epochs
+        with Progress("a network on the whole training split", steps, shown=progress) as bar:
+            return whole_features(
+                store,
+                channels=settings.channels,
+                modalities=tuple(modalities),
+                device=numerics.device,
+                kernels=numerics.kernels,
+                precision=numerics.precision,
+                report=lambda done: bar.update(done, {}, bar.rate(recipe.batch)),
+            )
 
     picks = select(settings.init, store, n * cells, by_class=by_class, seed=settings.seed, features=features)
     # (groups, l*l, n) -> cell first, so that item i of a group holds picks i, n + i, 2n + i, ...
@@ -59,20 +74,17 @@ def initial_set(
     values = {}
     for name, modality in modalities.items():
         parts = torch.stack([store.batch(name, rows) for rows in order])
-        if settings.factor > 1 and not modality.spatial:
-            raise ConfigError(
-                f"a factor of {settings.factor} needs height and width; {name!r} has none",
-                hint="Use --factor 1, or choose --modalities without it.",
-            )
         values[name] = encode(parts, settings.factor) if modality.spatial else parts[0].clone()
     items = order.T  # (N, l*l)
-    captions = [tuple(c for row in rows for c in store.captions[row]) for rows in items]
+    captions = [tuple(tuple(store.captions[row]) for row in rows) for rows in items]
+    # pairs are drawn over all classes, so that the cells of an item may be of several, or of none
+    labelled = by_class or (bool(store.classes) and cells == 1 and bool((store.labels[items] >= 0).all()))
     return SyntheticSet(
         modalities=modalities,
         values=values,
-        labels=torch.from_numpy(store.labels[items[:, 0]].copy()) if store.classes else None,
-        classes=store.classes,
-        captions=captions if any(captions) else None,
+        labels=torch.from_numpy(store.labels[items[:, 0]].copy()) if labelled else None,
+        classes=store.classes if labelled else (),
+        captions=captions if any(any(item) for item in captions) else None,
         factor=settings.factor,
         provenance={**provenance, "real_items": [[store.ids[row] for row in rows] for rows in items]},
     )

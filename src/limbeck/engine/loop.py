@@ -16,7 +16,7 @@ from limbeck.engine.guards import check_finite
 from limbeck.engine.metrics import Metrics
 from limbeck.engine.statistics import StatisticsCache
 from limbeck.engine.views import ClassGroup, Eye, real_means, step_eye
-from limbeck.errors import MemoryLimitError
+from limbeck.errors import MemoryLimitError, ResumeError
 
 if TYPE_CHECKING:
     from limbeck.engine.plan import Plan
@@ -78,7 +78,7 @@ class Loop:
                     raise  # on a CPU torch has no kind of its own for this
                 raise MemoryLimitError(
                     f"step {self.step} does not fit the memory of {self.device} ({error})",
-                    hint="Lower --group and --real-group, or try --precision bf16.",
+                    hint="Start a new run with a lower --group and --real-group, or in --precision bf16.",
                 ) from error
             self.step += 1
             yield Metrics(self.step, terms)
@@ -89,7 +89,11 @@ class Loop:
         return {name: state[v].get("momentum_buffer", torch.zeros_like(v)) for name, v in self.synthetic.values.items()}
 
     def restore(self, step: int, values: dict[str, Tensor], momenta: dict[str, Tensor]) -> None:
-        """Go on after ``step`` steps."""
+        """Go on after ``step`` steps. Raises ResumeError where the tensors are not this set's."""
+        for name, value in self.synthetic.values.items():
+            for found in (values.get(name), momenta.get(name)):
+                if found is None or found.shape != value.shape:
+                    raise ResumeError(f"the checkpoint's {name} does not fit the set", hint="Start a new run.")
         self.step = step
         for name, value in self.synthetic.values.items():
             value.data.copy_(values[name])
@@ -141,7 +145,13 @@ class Loop:
             value.grad = torch.zeros_like(value)
 
     def _update(self, terms: dict[str, Tensor]) -> dict[str, float]:
-        gradients = {n: v.grad for n, v in self.synthetic.values.items() if v.grad is not None}
-        values = check_finite(self.step, terms, gradients)
+        momenta = self.momenta()
+        with torch.no_grad():
+            updates = {
+                name: v - self.rate * (self.settings.momentum * momenta[name] + v.grad)
+                for name, v in self.synthetic.values.items()
+                if v.grad is not None
+            }
+        values = check_finite(self.step, terms, updates)
         self.optimiser.step()
         return values

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from dataclasses import dataclass
 from typing import IO, Any
@@ -61,4 +62,5 @@ class MetricsFile:
     def flush(self) -> int:
         """Bytes in the file, all of them written."""
         self._file.flush()
+        os.fsync(self._file.fileno())  # a checkpoint may not outlive the lines it counts
         return self._file.tell()

@@ -84,6 +84,8 @@ def choose_device(name: str) -> torch.device:
         raise ConfigError(
             f"unknown device {name!r}", where="--device", hint="Use auto, cpu, cuda or cuda:0."
         ) from error
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise ConfigError("this machine has no GPU that torch can use", where="--device", hint="Use --device cpu.")
+    if device.type not in ("cpu", "cuda"):
+        raise ConfigError(f"device {name!r} is not supported", where="--device", hint="Use auto, cpu, cuda or cuda:0.")
+    if device.type == "cuda" and (device.index or 0) >= (torch.cuda.device_count() if torch.cuda.is_available() else 0):
+        raise ConfigError(f"this machine has no GPU {name!r}", where="--device", hint="Use --device cpu.")
     return device

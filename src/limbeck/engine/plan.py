@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from limbeck.augment import DSA
 from limbeck.config import build, settings_hash
 from limbeck.data import cache_root, open_data
 from limbeck.engine.initial import chosen_modalities
@@ -15,8 +16,9 @@ from limbeck.engine.loop import pixel_rate
 from limbeck.engine.numerics import Numerics
 from limbeck.engine.settings import RunSettings, resolve
 from limbeck.engine.statistics import StatisticsCache, statistics_key
-from limbeck.errors import ConfigError, MissingDependencyError
+from limbeck.errors import ConfigError, MissingDependencyError, nearest
 from limbeck.methods import Method, method_class
+from limbeck.selection import SELECTIONS
 from limbeck.synthetic import Budget
 
 if TYPE_CHECKING:
@@ -83,6 +85,16 @@ def plan(
     if budget.per_class is not None and not store.classes:
         raise ConfigError("this set has no classes", where=store.path, hint="Use --pairs.")
     budget.check(store, run.factor)
+    if run.init not in SELECTIONS:
+        raise ConfigError(f"unknown selection {run.init!r}", where="--init", hint=nearest(run.init, SELECTIONS))
+    if run.augment:
+        DSA(tuple(run.augment.split("_")))
+    flat = [name for name, m in modalities.items() if not m.spatial]
+    if run.factor > 1 and flat:
+        raise ConfigError(
+            f"a factor of {run.factor} needs height and width; {flat[0]!r} has none",
+            hint="Use --factor 1, or choose --modalities without it.",
+        )
     settled = numerics or Numerics.resolve(run, modalities, len(store.classes))
     name = data if isinstance(data, str) else str(getattr(data, "path", data))
     return Plan(chosen, store, name, run, settled)
@@ -94,13 +106,21 @@ def open_cache(planned: Plan) -> StatisticsCache | None:
         return None
     modalities = chosen_modalities(planned.store, planned.settings.modalities)
     encoders = planned.numerics.encoders(modalities, planned.settings.channels)
-    return StatisticsCache(
-        cache_root() / "statistics",
-        statistics_key(planned.store, encoders, planned.settings, planned.numerics),
-        {name: (len(planned.store.classes), encoder.embedding) for name, encoder in encoders.items()},
-        planned.settings.cache_dtype,
-        planned.settings.cache_limit * 1e9,
-    )
+    root = cache_root() / "statistics"
+    try:
+        return StatisticsCache(
+            root,
+            statistics_key(planned.store, encoders, planned.settings, planned.numerics),
+            {name: (len(planned.store.classes), encoder.embedding) for name, encoder in encoders.items()},
+            planned.settings.cache_dtype,
+            planned.settings.cache_limit * 1e9,
+        )
+    except OSError as error:
+        raise ConfigError(
+            f"the cache cannot be written ({error.strerror})",
+            where=root,
+            hint="Set LIMBECK_CACHE to a folder that can be, or use --cache false.",
+        ) from error
 
 
 def provenance(planned: Plan) -> dict[str, Any]:

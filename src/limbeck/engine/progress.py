@@ -50,6 +50,10 @@ class Progress:
         if self._bar is not None:
             self._bar.stop()
 
+    def rate(self, items: int) -> float:
+        """Items a second so far, at ``items`` a step."""
+        return (self.done - self._first) * items / max(time.monotonic() - self._start, 1e-9)
+
     def update(self, done: int, terms: Mapping[str, float], rate: float) -> None:
         """Say that ``done`` steps are done. ``rate`` is in items a second."""
         self.done = done

@@ -26,7 +26,7 @@ from limbeck.engine.initial import initial_set
 from limbeck.engine.interrupt import interruptible
 from limbeck.engine.loop import Loop
 from limbeck.engine.metrics import MetricsFile
-from limbeck.engine.numerics import Numerics
+from limbeck.engine.numerics import Numerics, choose_device
 from limbeck.engine.plan import Plan, open_cache, plan, present, provenance, versions
 from limbeck.engine.progress import Progress
 from limbeck.errors import ConfigError, LimbeckError, ResumeError
@@ -68,14 +68,16 @@ def distill(
             resumed.
     """
     folder = Path(out)
+    if resume:
+        planned = _planned_again(folder, method, data, settings, method_settings or {})
+    elif data is None:
+        raise ConfigError("no data", hint="Name a data set or a store's folder.")
+    else:
+        refuse_used(folder)
+        planned = plan(method, data, settings=settings, method_settings=method_settings)
     with claimed(folder):
-        if resume:
-            planned = _planned_again(folder, method, data, settings, method_settings or {})
-        else:
-            if data is None:
-                raise ConfigError("no data", hint="Name a data set or a store's folder.")
+        if not resume:
             refuse_used(folder)
-            planned = plan(method, data, settings=settings, method_settings=method_settings)
             begin(folder, planned)
         if (folder / "synthetic").exists():
             return SyntheticSet.load(folder / "synthetic")
@@ -89,7 +91,7 @@ def _execute(folder: Path, planned: Plan, progress: bool) -> SyntheticSet:
     else:
         log(folder, f"choosing real items: {planned.settings.init}")
         about = {**provenance(planned), "steps_done": 0}
-        synthetic = initial_set(planned.store, planned.settings, planned.numerics, about)
+        synthetic = initial_set(planned.store, planned.settings, planned.numerics, about, progress=progress)
         synthetic.save(folder / "initial")
     if planned.settings.steps:
         _step(folder, planned, synthetic, progress)
@@ -115,7 +117,8 @@ def _step(folder: Path, planned: Plan, synthetic: SyntheticSet, progress: bool) 
         Progress(planned.method.name, planned.settings.steps, done=loop.step, shown=progress) as bar,
         interruptible() as interrupted,
     ):
-        file.truncate(state.metrics_bytes if state else 0)
+        size = file.seek(0, 2)
+        file.truncate(min(size, state.metrics_bytes) if state else 0)
         file.seek(0, 2)
         metrics = MetricsFile(
             file, loop.items_per_step, state.seconds if state else 0.0, _board(folder, planned, loop.step)
@@ -160,6 +163,15 @@ def _planned_again(
     if not (folder / "config.json").exists() or not (folder / "run.json").exists():
         raise ResumeError("no run was started here", where=folder, hint="Leave --resume out.")
     config, about = read_json(folder / "config.json"), read_json(folder / "run.json")
+    damaged = [
+        key
+        for source, key, kind in (
+            (config, "data", str), (about, "method", str), (about, "numerics", dict), (about, "data", dict),
+        )
+        if not isinstance(source.get(key), kind)
+    ]  # fmt: skip
+    if damaged or "hash" not in about["data"] or not isinstance(config.get("method", {}), dict):
+        raise ResumeError("run.json or config.json is damaged", where=folder, hint="Start a new run in another folder.")
     now = present(given)
     changed = [] if about["method"] == method else [f"method {about['method']} -> {method}"]
     changed += [f"{k} {config.get(k)!r} -> {v!r}" for k, v in now.items() if k not in config or config[k] != v]
@@ -173,6 +185,7 @@ def _planned_again(
         )
     settings = {k: v for k, v in config.items() if k not in ("data", "method")}
     numerics = build(Numerics, about["numerics"], where="numerics.")
+    choose_device(numerics.device)
     again: Any = config["data"] if data is None else data  # the hash below says whether it is the same
     planned = plan(method, again, settings=settings, method_settings=stored, numerics=numerics)
     if planned.store.data_hash != about["data"]["hash"]:

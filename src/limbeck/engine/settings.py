@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -93,7 +94,7 @@ class RunSettings:
             raise ConfigError(
                 f"checkpoint_every {self.checkpoint_every}, cache_limit {self.cache_limit}", hint="Both are 0 or more."
             )
-        if not self.lr > 0 or not 0 <= self.momentum < 1:
+        if not 0 < self.lr < math.inf or not 0 <= self.momentum < 1:
             raise ConfigError(
                 f"lr {self.lr}, momentum {self.momentum}", hint="A rate is above 0, a momentum from 0 up to 1."
             )
@@ -123,7 +124,11 @@ def resolve(method: type[Method], store: PairedStore, given: Mapping[str, Any]) 
     Raises ConfigError on unknown keys and on values that do not fit.
     """
     build(RunSettings, given)  # names the user's own mistakes, not a preset's
-    settings = build(RunSettings, {**preset(store), **method.defaults, **given})
+    defaults = {**preset(store), **method.defaults}
+    names = given.get("modalities") or tuple(store.modalities)
+    if not all(store.modalities[n].spatial for n in names if n in store.modalities):
+        defaults["factor"] = 1  # vectors have no cells
+    settings = build(RunSettings, {**defaults, **given})
     if method.kind == "coreset" and settings.steps:
         raise ConfigError(f"{method.name} chooses real items and takes no steps", hint="Leave --steps out.")
     if settings.per_class is None and settings.pairs is None:

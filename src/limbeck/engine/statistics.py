@@ -18,7 +18,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from limbeck.augment import DSA
 from limbeck.config import settings_hash
+from limbeck.encoders.machine import machine_name
 from limbeck.files import write_json
 
 if TYPE_CHECKING:
@@ -29,6 +31,10 @@ if TYPE_CHECKING:
 
 __all__ = ["StatisticsCache", "statistics_key"]
 
+VERSION = 1
+"""Counts changes of how real means are drawn and computed."""
+FILES = 5
+"""Full files the folder may hold; beyond that the least recently used go."""
 HEADER = struct.Struct("<II")
 MAGIC = 0x4C424B31  # "LBK1"
 
@@ -43,10 +49,13 @@ def statistics_key(
         "seed": settings.seed,
         "streams": settings.streams,
         "real_batch": settings.real_batch,
-        "augment": settings.augment,
+        "version": VERSION,
+        "augment": DSA(tuple(settings.augment.split("_"))).id if settings.augment else "",
         "dsa_sharing": settings.dsa_sharing,
         "dtype": settings.cache_dtype,
-        "numerics": {k: v for k, v in numerics.to_dict().items() if k != "group"},
+        # the torch that runs, which on resuming may not be the one the run was started under
+        "numerics": {**numerics.to_dict(), "group": None, "torch": torch.__version__},
+        "machine": machine_name(numerics.device),
     }
 
 
@@ -74,6 +83,7 @@ class StatisticsCache:
         self.path = root / f"{settings_hash(dict(key))}.bin"
         if not self.path.with_suffix(".json").exists():
             write_json(self.path.with_suffix(".json"), dict(key))
+        self._make_room(root)
         self._file = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)
 
     @property
@@ -92,8 +102,20 @@ class StatisticsCache:
         means = dict(compute())
         packed = b"".join(means[k].cpu().numpy().astype(self._dtype).tobytes() for k in self._shapes)
         if fits:
-            os.pwrite(self._file, HEADER.pack(MAGIC, zlib.crc32(packed)) + packed, step * self.record_bytes)
+            try:
+                os.pwrite(self._file, HEADER.pack(MAGIC, zlib.crc32(packed)) + packed, step * self.record_bytes)
+            except OSError:  # a full disk ends the keeping, not the run
+                self._limit = 0
         return means if self._dtype.itemsize == 4 else {k: v.to(device) for k, v in self._unpack(packed).items()}
+
+    def _make_room(self, root: Path) -> None:
+        files = sorted((p for p in root.glob("*.bin") if p != self.path), key=lambda p: p.stat().st_mtime, reverse=True)
+        total = 0
+        for file in files:
+            total += file.stat().st_size
+            if total > (FILES - 1) * self._limit:
+                file.unlink(missing_ok=True)
+                file.with_suffix(".json").unlink(missing_ok=True)
 
     def close(self) -> None:
         os.close(self._file)

@@ -86,7 +86,7 @@ def real_means(
     for group in groups:
         drawn = []
         for c in group:
-            rows = torch.from_numpy(store.rows("train", c))
+            rows = torch.tensor(store.rows("train", c))
             order = torch.randperm(len(rows), generator=stream(seed, *name, "real", c))
             drawn.append(rows[order[: settings.real_batch]])
         rows, counts = torch.cat(drawn), [len(d) for d in drawn]

@@ -18,6 +18,7 @@ from limbeck.evaluation.fusion import ensemble
 from limbeck.evaluation.protocols import protocol as named_protocol
 from limbeck.evaluation.result import Result, Run
 from limbeck.evaluation.students import build_student
+from limbeck.evaluation.study import refuse_repeats
 from limbeck.modalities import Modality
 from limbeck.training import Rows, Tensors, TrainingData, predict, train
 
@@ -59,7 +60,7 @@ def evaluate_recognition(
         at_once: students trained in one pass; see ``limbeck.training.train``.
 
     Raises:
-        ConfigError: unknown protocol, student, modality or split; no seed.
+        ConfigError: unknown protocol, student, modality or split; no seed; a seed or student twice.
         ShapeError: the set's modalities or classes are not the store's.
         DataError: no labels.
         NumericsError: a student's loss is not finite.
@@ -67,19 +68,23 @@ def evaluate_recognition(
     chosen = named_protocol(protocol)
     if not seeds or not students:
         raise ConfigError("a score needs at least one seed and one student", where="--seeds")
+    refuse_repeats("--seeds", seeds)
+    refuse_repeats("--students", students)
     started = time.monotonic()
     columns = _columns(synthetic, store, modalities)
     train_on, missing = _training_data(synthetic, store, columns, device)
     test = Rows.labelled(store, split, columns, device)
+    classes = len(store.classes)
+    built = [  # all of them before the first is trained: a mistyped name is told at once
+        build_student(name, columns, classes, channels=channels, kernels=kernels, precision=precision)
+        for name in students
+    ]
     runs: list[Run] = []
-    confusion = np.zeros((len(store.classes),) * 2, dtype=np.int64)
+    confusion = np.zeros((classes, classes), dtype=np.int64)
     steps = -(-len(train_on) // chosen.recipe.batch) * chosen.recipe.epochs * len(seeds)
     title = "whole data" if synthetic is None else "students"
     with Progress(title, steps * len(students), shown=progress) as bar:
-        for position, name in enumerate(students):
-            student = build_student(
-                name, columns, len(store.classes), channels=channels, kernels=kernels, precision=precision
-            )
+        for position, (name, student) in enumerate(zip(students, built, strict=True)):
             report = _reporter(bar, position * steps, chosen.recipe.batch)
             networks = train(student, train_on, chosen.recipe, seeds, device=device, at_once=at_once, report=report)
             for seed, logits in zip(seeds, predict(student, networks, test), strict=True):
@@ -109,10 +114,10 @@ def evaluate_recognition(
             "torch": torch.__version__,
         },
         runs=tuple(runs),
-        chance=100 / len(store.classes),
+        chance=100 / classes,
         majority=100 * int(test.labels.bincount().max()) / len(test),
         seconds=time.monotonic() - started,
-        confusion=confusion.tolist() if len(store.classes) <= CONFUSION_CLASSES else None,
+        confusion=confusion.tolist() if classes <= CONFUSION_CLASSES else None,
         metrics=(FUSED, *columns),
     )
 

@@ -53,11 +53,16 @@ class Result:
         return summarise([run.scores[metric] for run in (self.runs if runs is None else runs)])
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-ready: every field, and mean, std, n and interval by metric (by student too where there are several)."""
+        """JSON-ready: every field, and mean, std, n and interval by metric.
+
+        Several architectures are no sample of one thing: their statistics are in ``by_student``, and beside the mean
+        over all of them std and interval are None.
+        """
         found = {**dataclasses.asdict(self), "n": len(self.runs), **self._statistics(self.runs)}
         for name in ("students", "seeds", "runs", "metrics"):
             found[name] = list(found[name])
         if len(self.students) > 1:
+            found |= {"std": None, "interval": None}
             found["by_student"] = {
                 name: self._statistics([run for run in self.runs if run.student == name]) for name in self.students
             }

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from limbeck.config import settings_hash
-from limbeck.data import cache_root, open_data
+from limbeck.data import EMBEDDED, cache_root, open_data
 from limbeck.engine.numerics import choose_device
 from limbeck.engine.settings import RunSettings, preset
-from limbeck.errors import ConfigError, DataError, LimbeckError
+from limbeck.errors import ConfigError, DataError
+from limbeck.evaluation.study import refuse_repeats
 from limbeck.files import read_json, write_json
 from limbeck.synthetic import SyntheticSet
 
@@ -35,6 +36,7 @@ def evaluate(
     precision: str = "fp32",
     threads: int | None = None,
     split: str = "test",
+    at_once: int | None = None,
     progress: bool = False,
 ) -> dict[str, Any]:
     """Train students on a synthetic set, or on a whole training split, and score them on real items.
@@ -51,17 +53,20 @@ def evaluate(
         whole_seeds: its students.
         channels: width of the students; by default that of the distilling encoder.
         split: whose items the students are scored on.
+        at_once: students trained in one pass; by default one on a CPU and all on a GPU; fewer fit a small one's memory.
 
     Returns:
         What ``result.json`` holds: protocol, version, selection, students, seeds, the scores of each student, mean,
-        std, n and interval by metric; in a run's folder it is written there.
+        std, n and interval by metric. In a run's folder the last one is kept as ``result.json``, and the last one of
+        each protocol, split and set of students in ``results``.
 
     Raises:
         LimbeckError: of the kind that says what is wrong.
     """
-    for name, value in (("channels", channels), ("threads", threads)):
+    for name, value in (("channels", channels), ("threads", threads), ("at_once", at_once)):
         if value is not None and value < 1:
             raise ConfigError(f"{name} is {value}", hint="It is 1 or more.")
+    refuse_repeats("--whole-seeds", whole_seeds)
     synthetic, folder = _synthetic(target)
     store = _store(target, synthetic, data)
     settings: dict[str, Any] = {
@@ -69,6 +74,7 @@ def evaluate(
         "students": list(students),
         "channels": channels or _width(synthetic, store),
         "split": split,
+        "at_once": at_once,
         **_machine(device, kernels, precision, threads),
     }
     modalities = tuple(store.modalities if synthetic is None else synthetic.modalities)
@@ -85,6 +91,8 @@ def evaluate(
     if upper is not None:
         result["whole"] = upper
     if folder is not None:
+        (folder / "results").mkdir(exist_ok=True)
+        write_json(folder / "results" / f"{protocol}-{split}-{'+'.join(students)}.json", result)
         write_json(folder / "result.json", result)
     return result
 
@@ -107,13 +115,11 @@ def _store(target: Any, synthetic: SyntheticSet | None, data: Any) -> PairedStor
     if data is not None:
         return open_data(data)
     made_from = synthetic.provenance.get("data", {})
-    try:
-        store = open_data(made_from["path"])
-    except (KeyError, LimbeckError) as error:
-        raise DataError(
-            f"the data this set was made from is not here ({made_from.get('path')!r})", hint="Say where with --data."
-        ) from error
-    if store.data_hash != made_from["hash"]:
+    path = str(made_from.get("path") or "")
+    if path not in EMBEDDED and not (path and Path(path).exists()):
+        raise DataError(f"the data this set was made from is not here ({path!r})", hint="Say where with --data.")
+    store = open_data(path)
+    if store.data_hash != made_from.get("hash"):
         raise DataError(
             "the data has changed since the set was made from it",
             where=store.path,
@@ -192,6 +198,7 @@ def _score(
         kernels=settings["kernels"],
         precision=settings["precision"],
         split=settings["split"],
+        at_once=settings["at_once"],
         progress=progress,
     )
     return result.to_dict()

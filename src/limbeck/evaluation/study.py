@@ -6,7 +6,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-__all__ = ["Summary", "summarise"]
+from limbeck.errors import ConfigError
+
+__all__ = ["Summary", "refuse_repeats", "summarise"]
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,13 @@ def summarise(scores: Sequence[float]) -> Summary:
     std = math.sqrt(math.fsum((score - mean) ** 2 for score in scores) / (n - 1))
     half = _t975(n - 1) * std / math.sqrt(n)
     return Summary(mean, std, n, (mean - half, mean + half))
+
+
+def refuse_repeats(option: str, values: Sequence[int] | Sequence[str]) -> None:
+    """Raises ConfigError where a value comes twice: the same student counted twice would narrow the interval."""
+    repeated = sorted({str(value) for value in values if list(values).count(value) > 1})
+    if repeated:
+        raise ConfigError(f"{', '.join(repeated)} comes more than once", where=option, hint="Name each one once.")
 
 
 def _t975(degrees: int) -> float:

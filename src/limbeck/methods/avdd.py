@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Self
 
@@ -53,7 +54,7 @@ class AVDD(Method):
             self, icm=weight if self.icm is None else self.icm, cgm=weight if self.cgm is None else self.cgm
         )
         weights = (settled.base, settled.icm or 0.0, settled.cgm or 0.0)
-        if min(weights) < 0 or not any(weights):
+        if not all(0 <= w < math.inf for w in weights) or not any(weights):
             raise ConfigError(f"avdd's weights are {weights}", hint="None is below 0 and one at least is above.")
         return settled
 
@@ -86,7 +87,10 @@ class RescaledDM(DM):
     weight: float | None = None
 
     def for_budget(self, budget: Budget) -> Self:
-        return dataclasses.replace(self, weight=_published_weight(budget) if self.weight is None else self.weight)
+        weight = _published_weight(budget) if self.weight is None else self.weight
+        if not 0 <= weight < math.inf:
+            raise ConfigError(f"weight is {weight}", where="method.weight", hint="It is 0 or more.")
+        return dataclasses.replace(self, weight=weight)
 
     @property
     def rate_multiple(self) -> float:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Self
 
 from limbeck.errors import ConfigError, ShapeError, nearest
-from limbeck.modalities.base import Modality
+from limbeck.modalities.base import Modality, whole
 from limbeck.modalities.melspec import log_mel, waveform_from_log_mel
 
 if TYPE_CHECKING:
@@ -34,7 +34,8 @@ class Audio(Modality):
             ``mean`` and ``std`` stay 0 and 1.
 
     Raises:
-        ConfigError: on an unknown scale, or raw decibel with other constants.
+        ConfigError: on an unknown scale, raw decibel with other constants, or a rate, window or hop that is no whole
+            number from 1, or beyond reason.
         ShapeError: if the shape is not (1, bands, frames).
     """
 
@@ -47,11 +48,14 @@ class Audio(Modality):
     scale: str = "standard"
 
     def __post_init__(self) -> None:
+        if isinstance(self.shape, tuple) and (len(self.shape) != 3 or self.shape[0] != 1):
+            raise ShapeError(f"a spectrogram is (1, bands, frames), not {self.shape}", where=self.name)
         super().__post_init__()
+        for name, most in (("sample_rate", 1 << 24), ("n_fft", 1 << 16), ("hop", 1 << 24)):
+            if not whole(getattr(self, name), most):
+                raise ConfigError(f"{name} cannot be {getattr(self, name)!r}", where=self.name)
         if self.scale not in SCALES:
             raise ConfigError(f"unknown scale {self.scale!r} of a spectrogram", hint=nearest(self.scale, SCALES))
-        if len(self.shape) != 3 or self.shape[0] != 1:
-            raise ShapeError(f"a spectrogram is (1, bands, frames), not {self.shape}", where=self.name)
         if self.scale == "decibel" and (self.mean, self.std) != ((0.0,), (1.0,)):
             raise ConfigError("raw decibel have no mean and deviation", where=self.name, hint="Use scale='standard'.")
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from limbeck.errors import FormatError, nearest
+from limbeck.errors import ConfigError, FormatError, LimbeckError, ShapeError, nearest
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -16,6 +17,10 @@ __all__ = ["KINDS", "Modality", "modality_from_dict"]
 
 KINDS: dict[str, type[Modality]] = {}
 """Every kind of modality by name; a subclass enters itself."""
+NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
+"""What a modality may be called: stores and exports make files of that name, so it must never lead out of a folder."""
+SMALLEST, LARGEST = 1e-30, 1e30
+"""Of a deviation, and of any constant: what float32 can divide by and hold."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +35,10 @@ class Modality:
         name: the column's name in stores, sets and batches; by default the kind.
         shape: of one item, channels first.
         mean, std: per channel, or one number for all, in physical units.
+
+    Raises:
+        ConfigError: on a name that is not a-z, 0-9 and _, or constants no value can be normalised with.
+        ShapeError: if the shape is not of whole numbers from 1, three of them for (C, H, W), one for a vector.
     """
 
     kind: ClassVar[str]
@@ -50,6 +59,19 @@ class Modality:
     def __post_init__(self) -> None:
         if not self.name:
             object.__setattr__(self, "name", self.kind)
+        if not isinstance(self.name, str) or not NAME.fullmatch(self.name):
+            raise ConfigError(f"a modality cannot be called {self.name!r}", hint="Use a-z, 0-9 and _, a letter first.")
+        numbers = isinstance(self.shape, tuple) and all(whole(n) for n in self.shape)
+        if not numbers or len(self.shape) != (3 if self.spatial else 1):
+            form = "(channels, height, width)" if self.spatial else "(width,)"
+            raise ShapeError(f"the shape {self.shape!r} is not {form}", where=self.name)
+        for constants, least in ((self.mean, -LARGEST), (self.std, SMALLEST)):
+            if not isinstance(constants, tuple) or len(constants) not in (1, self.shape[0]):
+                raise ConfigError(f"{constants!r} is not a number a channel for {self.shape}", where=self.name)
+            if not all(_number(c) and least <= c <= LARGEST for c in constants):
+                raise ConfigError(
+                    f"nothing can be normalised with mean {self.mean} and std {self.std}", where=self.name
+                )
 
     def physical(self, stored: Tensor) -> Tensor:
         """Stored to physical: (N, *shape) of the stored type -> float32."""
@@ -88,10 +110,12 @@ class Modality:
 
 
 def modality_from_dict(data: Mapping[str, Any], where: object = None) -> Modality:
-    """The inverse of :meth:`Modality.to_dict`. Raises FormatError on an unknown kind or field."""
+    """The inverse of :meth:`Modality.to_dict`. Raises FormatError on an unknown kind or field, or a bad value."""
+    if not isinstance(data, Mapping):
+        raise FormatError("a modality is no JSON object", where=where)
     fields = dict(data)
     kind = fields.pop("kind", None)
-    if kind not in KINDS:
+    if not isinstance(kind, str) or kind not in KINDS:
         raise FormatError(f"unknown modality kind {kind!r}", where=where, hint=nearest(str(kind), KINDS))
     cls = KINDS[kind]
     known = {f.name for f in dataclasses.fields(cls)}
@@ -105,3 +129,14 @@ def modality_from_dict(data: Mapping[str, Any], where: object = None) -> Modalit
         return cls(**values)
     except (TypeError, ValueError) as error:
         raise FormatError(f"not a {kind} modality: {error}", where=where) from error
+    except LimbeckError as error:
+        raise FormatError(f"not a {kind} modality: {error.what}", where=where, hint=error.hint) from error
+
+
+def whole(value: object, most: int = 1 << 24) -> bool:
+    """An int from 1 to ``most``; True is none."""
+    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= most
+
+
+def _number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+from limbeck.errors import ShapeError
 from limbeck.modalities.base import Modality
 
 if TYPE_CHECKING:
@@ -19,6 +20,11 @@ class Depth(Modality):
 
     kind: ClassVar[str] = "depth"
     dtype: ClassVar[str] = "uint16"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.shape[0] != 1:
+            raise ShapeError(f"a depth map has 1 channel, not {self.shape[0]}", where=self.name)
 
     def physical(self, stored: Tensor) -> Tensor:
         return stored.float() / 1000

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+from limbeck.errors import ShapeError
 from limbeck.modalities.base import Modality
 
 if TYPE_CHECKING:
@@ -27,12 +28,14 @@ class Image(Modality):
     std: tuple[float, ...] = (0.229, 0.224, 0.221)
 
     def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.shape[0] == 1 and len(self.mean) == 3:
+        if self.shape[:1] == (1,) and len(self.mean) == len(self.std) == 3:
             # ITU-R 601 weights, the same that turn a colour picture grey
             for name in ("mean", "std"):
                 red, green, blue = getattr(self, name)
                 object.__setattr__(self, name, (0.299 * red + 0.587 * green + 0.114 * blue,))
+        super().__post_init__()
+        if self.shape[0] not in (1, 3):
+            raise ShapeError(f"a picture has 1 or 3 channels, not {self.shape[0]}", where=self.name)
 
     def physical(self, stored: Tensor) -> Tensor:
         return stored.float() / 255

@@ -88,7 +88,7 @@ def waveform_from_log_mel(
         (..., (frames - 1) * hop) float32.
 
     Raises:
-        ShapeError: if there are too few frames for one window.
+        ShapeError: if there are too few frames for one window, or windows that do not overlap.
         NumericsError: if a value is not finite.
     """
     import torch
@@ -96,6 +96,8 @@ def waveform_from_log_mel(
     *batch, n_mels, frames = db.shape
     if (frames - 1) * hop <= n_fft // 2:
         raise ShapeError(f"{frames} frames are too few to make sound of: windows of {n_fft} samples every {hop}")
+    if hop >= n_fft:
+        raise ShapeError(f"no sound can be made of windows of {n_fft} samples every {hop}: they do not overlap")
     flat = db.detach().float().reshape(-1, n_mels, frames)
     if not torch.isfinite(flat).all():
         raise NumericsError("a spectrogram has values that are not finite")

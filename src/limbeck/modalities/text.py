@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from limbeck.errors import ConfigError
 from limbeck.modalities.feature import Feature
 
 __all__ = ["Text"]
@@ -16,3 +17,8 @@ class Text(Feature):
 
     kind: ClassVar[str] = "text"
     embedding: str = "hashing"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not isinstance(self.embedding, str):
+            raise ConfigError(f"{self.embedding!r} is no name of an embedding", where=self.name)

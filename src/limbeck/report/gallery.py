@@ -97,10 +97,23 @@ def build_gallery(synthetic: SyntheticSet, initial: SyntheticSet | None) -> Gall
                 views[k][i].append(view)
     groups: dict[str, list[Card]] = {}
     for i, row in enumerate(rows):
-        captions = [] if synthetic.captions is None else list(dict.fromkeys(synthetic.captions[row]))
-        card = Card(row, views[0][i], views[1][i] if initial is not None else [], captions[:12])
+        card = Card(row, views[0][i], views[1][i] if initial is not None else [], _captions(synthetic, row))
         groups.setdefault(_class_of(synthetic, row), []).append(card)
     return Gallery([Group(name, cards) for name, cards in groups.items()], synthetic.factor, len(rows), notes)
+
+
+def _captions(synthetic: SyntheticSet, row: int) -> list[str]:
+    """A dozen at most, as the cells lie on the page; with several cells, each caption after its cell's number."""
+    if synthetic.captions is None:
+        return []
+    count = synthetic.factor**2
+    # cells go column by column, the page row by row
+    places = [k for r in range(synthetic.factor) for k in range(r, count, synthetic.factor)]
+    found: list[str] = []
+    for number, cell in enumerate(places, 1):
+        words = list(dict.fromkeys(synthetic.captions[row][cell]))[: max(1, 12 // count)]
+        found += words if count == 1 else [f"{number}: {w}" for w in words]
+    return found
 
 
 def _class_of(synthetic: SyntheticSet, row: int) -> str:

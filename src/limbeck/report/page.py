@@ -5,15 +5,17 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from limbeck.files import write_bytes
+from limbeck.files import write_bytes, writing_to
 from limbeck.report.curves import loss_chart
 from limbeck.report.gallery import build_gallery
 from limbeck.report.read import Run, read_run
-from limbeck.report.scores import Table, score_table
+from limbeck.report.scores import Table, confusion_table, score_table
+from limbeck.units import scaled
 
 __all__ = ["write_report"]
 
@@ -33,6 +35,7 @@ def write_report(run_folder: str | Path, out: str | Path | None = None) -> Path:
         The file, replaced in one step.
 
     Raises:
+        ConfigError: if ``out`` cannot be written.
         FormatError: if the folder is not a finished run, or a file in it is damaged.
     """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -46,8 +49,9 @@ def write_report(run_folder: str | Path, out: str | Path | None = None) -> Path:
         **_content(run), style=style, script=script, policy=_policy(script)
     )
     path = Path(out) if out is not None else run.folder / "report.html"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_bytes(path, html.encode())
+    with writing_to(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_bytes(path, html.encode())
     return path
 
 
@@ -70,9 +74,12 @@ def _content(run: Run) -> dict[str, Any]:
         "method": method,
         "data": str(data.get("name", "data")) if isinstance(data, Mapping) else str(data),
         "name": run.folder.resolve().name,
+        "load_name": json.dumps(run.folder.resolve().name, ensure_ascii=False),
+        "shell_name": shlex.quote(run.folder.resolve().name),
         "facts": _facts(run),
         "scores": scores,
         "honest": _honest(scores, run.result),
+        "confusion": confusion_table(run.result, synthetic.classes),
         "gallery": gallery,
         "undistilled": undistilled,
         "shapes": [f"{m.name} {' × '.join(map(str, m.shape))}" for m in synthetic.modalities.values()],
@@ -87,23 +94,18 @@ def _content(run: Run) -> dict[str, Any]:
 def _facts(run: Run) -> list[tuple[str, str, str]]:
     """(value, unit, what it is) of the tiles under the title."""
     synthetic = run.synthetic
-    by_class = synthetic.labels is not None and len(synthetic.classes)
+    settings = synthetic.provenance.get("settings")
+    pairs = isinstance(settings, Mapping) and settings.get("pairs") is not None
+    by_class = synthetic.labels is not None and not pairs  # chosen pairs may have labels too
     items, decoded = len(synthetic), len(synthetic) * synthetic.factor**2
     per = f"{items / len(synthetic.classes):g} for each of {len(synthetic.classes)} classes" if by_class else "by pair"
     facts = [(f"{items:,}", "item" if items == 1 else "items", per)]
     if synthetic.factor > 1:
         facts.append((f"{decoded:,}", "decoded", f"factor {synthetic.factor}: each item holds {synthetic.factor**2}"))
-    facts.append((*_size(synthetic.bytes), "of learnt numbers"))
+    facts.append((*scaled(synthetic.bytes), "of learnt numbers"))
     if run.metrics:
         facts.append((f"{len(run.metrics):,}", "steps", "of the synthetic set"))
     return facts
-
-
-def _size(count: int) -> tuple[str, str]:
-    for unit, size in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if count >= size:
-            return f"{count / size:.3g}", unit
-    return str(count), "bytes"
 
 
 def _honest(scores: Table | None, result: Mapping[str, Any] | None) -> str:

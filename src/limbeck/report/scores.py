@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Score", "Table", "score_table"]
+__all__ = ["Confusion", "Score", "Table", "confusion_table", "score_table"]
 
 TITLES = {"image": "Picture", "audio": "Sound", "depth": "Depth", "text": "Text", "feature": "Vector", "fused": "Fused"}
+
+LARGEST = 1e15
+"""Of a number worth showing."""
 
 
 @dataclass(frozen=True)
@@ -29,13 +32,39 @@ class Score:
 
 @dataclass(frozen=True)
 class Table:
-    """Scores with what they were scored by. ``headline`` is the fused score, or the last."""
+    """Scores with what they were scored by. ``headline`` is the fused score, or the last; ``majority`` the score of
+    always saying the most frequent class."""
 
     rows: list[Score]
     chance: float | None
+    majority: float | None
     protocol: str
     selection: str
     headline: Score
+
+
+@dataclass(frozen=True)
+class Confusion:
+    """Whom students took for whom: per true class, of 100 of its items the number that was taken for each."""
+
+    classes: Sequence[str]
+    rows: list[list[float]]
+
+
+def confusion_table(result: Mapping[str, Any] | None, classes: Sequence[str]) -> Confusion | None:
+    """The confusion matrix in per cent of each true class; None where there is none, or none of these classes."""
+    counts = (result or {}).get("confusion")
+    size = len(classes)
+    if not isinstance(counts, list) or not size or len(counts) != size:
+        return None
+    rows = []
+    for row in counts:
+        found = [_number(n) for n in row] if isinstance(row, list) else []
+        values = [n for n in found if n is not None and n >= 0]
+        if len(values) != size or len(found) != size:
+            return None
+        rows.append([100 * n / max(sum(values), 1) for n in values])
+    return Confusion(classes, rows)
 
 
 def score_table(result: Mapping[str, Any] | None, whole: Mapping[str, Any] | None, classes: int) -> Table | None:
@@ -59,6 +88,7 @@ def score_table(result: Mapping[str, Any] | None, whole: Mapping[str, Any] | Non
     return Table(
         rows=rows,
         chance=100 / classes if chance is None and classes else chance,
+        majority=_number(result.get("majority")),
         protocol=f"{result.get('protocol', 'an unnamed protocol')} v{result.get('version', '?')}",
         selection=str(result.get("selection", "not recorded")),
         headline=next((row for row in rows if row.metric == TITLES["fused"]), rows[-1]),
@@ -75,8 +105,10 @@ def _by_student(result: Mapping[str, Any]) -> dict[str, tuple[Mapping[str, Any],
 
 
 def _metrics(found: Mapping[str, Any]) -> list[str]:
-    """Each modality, then what they come to together."""
-    return sorted(found.get("mean") or (), key="fused".__eq__)
+    """Each modality with a mean, then what they come to together."""
+    return sorted(
+        (m for m in found.get("mean") or () if _number(_at(found, "mean", m)) is not None), key="fused".__eq__
+    )
 
 
 def _score(
@@ -103,7 +135,10 @@ def _at(found: Mapping[str, Any], statistic: str, metric: str) -> Any:
 
 
 def _number(value: Any) -> float | None:
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+    """``value`` where it is a number one can show: NaN, infinity and True are none."""
+    if not isinstance(value, int | float) or isinstance(value, bool) or not abs(value) < LARGEST:
+        return None
+    return float(value)
 
 
 def _count(value: Any) -> int | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,6 +12,8 @@ from limbeck.errors import ConfigError, nearest
 from limbeck.rng import numpy_stream
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from limbeck.data.store import PairedStore
 
 __all__ = ["SELECTIONS", "Features", "members", "select"]
@@ -52,20 +55,32 @@ def _random(groups: Sequence[np.ndarray], _: np.ndarray, count: int, seed: int, 
 def _herding(
     groups: Sequence[np.ndarray], train: np.ndarray, count: int, _: int, features: Features
 ) -> list[np.ndarray]:
-    import torch
-
     from limbeck.selection.herding import herding
 
-    by_modality, picks = features(), []
-    for rows in groups:
-        at = np.searchsorted(train, rows)
-        # each modality at unit length, else the louder one decides (docs/audio_visual.md)
-        joined = [
-            torch.nn.functional.normalize(torch.from_numpy(np.asarray(f[at], dtype=np.float32)), dim=1)
-            for f in by_modality.values()
-        ]
-        picks.append(rows[herding(torch.cat(joined, 1), count).numpy()])
-    return picks
+    by_modality = list(features().values())
+    return [rows[herding(_Joined(by_modality, np.searchsorted(train, rows)), count).numpy()] for rows in groups]
+
+
+@dataclass(frozen=True)
+class _Joined:
+    """Rows of all modalities side by side, each at unit length, else the louder one decides (docs/audio_visual.md).
+
+    They are read and joined when they are asked for: a large group need not fit the memory.
+    """
+
+    by_modality: list[np.ndarray]
+    rows: np.ndarray
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return len(self.rows), sum(f.shape[1] for f in self.by_modality)
+
+    def __getitem__(self, part: slice) -> Tensor:
+        import torch
+        from torch.nn.functional import normalize
+
+        chosen = (torch.from_numpy(np.asarray(f[self.rows[part]], dtype=np.float32)) for f in self.by_modality)
+        return torch.cat([normalize(f, dim=1) for f in chosen], 1)
 
 
 SELECTIONS: dict[str, Select] = {"random": _random, "herding": _herding}

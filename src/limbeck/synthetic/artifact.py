@@ -10,24 +10,36 @@ import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from limbeck.errors import FormatError, LimbeckError
+from limbeck.errors import ConfigError, FormatError, LimbeckError, NumericsError
 from limbeck.files import canonical, digest_file, new_folder, read_json, write_json
 from limbeck.modalities import modality_from_dict
+from limbeck.modalities.base import whole
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from limbeck.synthetic.set import SyntheticSet
 
 __all__ = ["load", "save"]
 
 FORMAT, VERSION = "limbeck-synthetic", 1
 TENSORS, MANIFEST = "synthetic.safetensors", "synthetic.json"
+KEYS = {"modalities", "classes", "captions", "factor", "items", "provenance", "tensors_sha256", "sha256"}
 Set = TypeVar("Set", bound="SyntheticSet")
 
 
 def save(synthetic: SyntheticSet, path: Path) -> Path:
-    """Write the artifact; a reader sees the old folder or the new one."""
+    """Write the artifact; a reader sees the old folder or the new one.
+
+    Raises:
+        NumericsError: if a value is not finite; then nothing is written.
+        ConfigError: if names, captions or provenance are nothing JSON can hold.
+    """
     from safetensors.torch import save_file
 
+    for name, value in synthetic.values.items():
+        if not value.isfinite().all():
+            raise NumericsError(f"{name} has values that are not finite, so nothing is written", where=path)
     tensors = {f"value.{name}": value.detach().cpu().contiguous() for name, value in synthetic.values.items()}
     if synthetic.labels is not None:
         tensors["labels"] = synthetic.labels.cpu().contiguous()
@@ -38,13 +50,16 @@ def save(synthetic: SyntheticSet, path: Path) -> Path:
             "version": VERSION,
             "modalities": [m.to_dict() for m in synthetic.modalities.values()],
             "classes": list(synthetic.classes),
-            "captions": None if synthetic.captions is None else [list(c) for c in synthetic.captions],
+            "captions": synthetic.captions,
             "factor": synthetic.factor,
             "items": len(synthetic),
             "provenance": synthetic.provenance,
             "tensors_sha256": digest_file(folder / TENSORS),
         }
-        manifest["sha256"] = _digest(manifest)
+        try:
+            manifest["sha256"] = _digest(manifest)
+        except (TypeError, ValueError) as error:
+            raise ConfigError(f"the set has words or settings that JSON cannot hold ({error})", where=path) from error
         write_json(folder / MANIFEST, manifest)
     return path
 
@@ -52,9 +67,6 @@ def save(synthetic: SyntheticSet, path: Path) -> Path:
 def load(cls: type[Set], path: Path) -> Set:
     """Read and check an artifact; ``path`` may be a run folder. Raises FormatError naming the file and what is wrong
     with it."""
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
     folder = path if (path / MANIFEST).exists() else path / "synthetic"
     if not (folder / MANIFEST).exists():
         unfinished = (path / "checkpoint").exists()
@@ -67,42 +79,71 @@ def load(cls: type[Set], path: Path) -> Set:
         )
     manifest = read_json(folder / MANIFEST)
     _check_manifest(manifest, folder / MANIFEST)
-    tensors_file = folder / TENSORS
-    if not tensors_file.exists():
-        raise FormatError("there is no such file", where=tensors_file, hint="Copy the whole folder.")
-    if digest_file(tensors_file) != manifest["tensors_sha256"]:
-        raise FormatError(
-            "truncated or edited: its hash is not the recorded one", where=tensors_file, hint="Copy it anew."
-        )
+    tensors = _tensors(folder / TENSORS, manifest["tensors_sha256"])
+    where = folder / MANIFEST
     try:
-        tensors = load_file(tensors_file)
-        modalities = [modality_from_dict(m, where=folder / MANIFEST) for m in manifest["modalities"]]
-        captions = manifest["captions"]
-        return cls(
+        modalities = [modality_from_dict(m, where=where) for m in manifest["modalities"]]
+        found = cls(
             modalities={m.name: m for m in modalities},
-            values={m.name: tensors[f"value.{m.name}"].float() for m in modalities},
+            values={m.name: tensors[f"value.{m.name}"] for m in modalities},
             labels=tensors.get("labels"),
-            classes=tuple(manifest["classes"]),
-            captions=None if captions is None else [tuple(c) for c in captions],
+            classes=_tuples(manifest["classes"]),
+            captions=None if manifest["captions"] is None else [_tuples(c) for c in manifest["captions"]],
             factor=manifest["factor"],
             provenance=manifest["provenance"],
         )
-    except (KeyError, TypeError, ValueError, SafetensorError) as error:
-        raise FormatError(f"does not hold a synthetic set ({error!r})", where=folder) from error
+    except (KeyError, TypeError, ValueError) as error:
+        raise FormatError(f"does not hold a synthetic set ({error!r})", where=where) from error
     except LimbeckError as error:
-        raise FormatError(error.what, where=folder, hint=error.hint) from error
+        raise FormatError(error.what, where=where, hint=error.hint) from error
+    columns = sorted(name for name in tensors if name != "labels")
+    if sorted(f"value.{m.name}" for m in modalities) != columns or len(found) != manifest["items"]:
+        raise FormatError(f"its modalities or items are not those of {TENSORS}", where=where)
+    return found
 
 
 def _check_manifest(manifest: dict[str, Any], where: Path) -> None:
     if manifest.get("format") != FORMAT:
         raise FormatError(f"not a {FORMAT} file", where=where)
-    if not isinstance(manifest.get("version"), int) or manifest["version"] > VERSION:
-        raise FormatError(
-            f"version {manifest.get('version')!r} is newer than {VERSION}", where=where, hint="Update limbeck."
-        )
-    recorded = manifest.get("sha256")
-    if recorded != _digest({k: v for k, v in manifest.items() if k != "sha256"}):
+    version = manifest.get("version")
+    if not whole(version):
+        raise FormatError(f"has no version, but {version!r}", where=where)
+    if version != VERSION:
+        raise FormatError(f"version {version!r} is newer than {VERSION}", where=where, hint="Update limbeck.")
+    if missing := sorted(KEYS - manifest.keys()):
+        raise FormatError(f"lacks {', '.join(missing)}", where=where)
+    try:
+        digest = _digest({k: v for k, v in manifest.items() if k != "sha256"})
+    except (ValueError, RecursionError) as error:  # lone surrogates, NaN, depth
+        raise FormatError(f"holds what is not JSON ({error})", where=where) from error
+    if manifest["sha256"] != digest:
         raise FormatError("truncated or edited: its hash is not the recorded one", where=where, hint="Copy it anew.")
+
+
+def _tensors(path: Path, digest: object) -> dict[str, Tensor]:
+    """The numbers: float32 and finite, beside them the labels."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    if not path.exists():
+        raise FormatError("there is no such file", where=path, hint="Copy the whole folder.")
+    try:
+        if digest_file(path) != digest:
+            raise FormatError("truncated or edited: its hash is not the recorded one", where=path, hint="Copy it anew.")
+        tensors = load_file(path)
+    except (OSError, ValueError, SafetensorError) as error:
+        raise FormatError(f"not readable as safetensors ({error})", where=path) from error
+    for name, value in tensors.items():
+        if name.startswith("value.") and str(value.dtype) != "torch.float32":
+            raise FormatError(f"{name} is {value.dtype}, not float32", where=path)
+        if not value.isfinite().all():
+            raise FormatError(f"{name} has values that are not finite", where=path)
+    return tensors
+
+
+def _tuples(value: object) -> Any:
+    """Lists as tuples, all the way down."""
+    return tuple(_tuples(v) for v in value) if isinstance(value, list) else value
 
 
 def _digest(manifest: dict[str, Any]) -> str:

@@ -2,7 +2,8 @@
 
 Cells are cut at ``round(i * H / l)`` and go column by column: for l = 2 top-left, bottom-left, top-right,
 bottom-right. Both ways are bilinear without antialias and without aligned corners. Resampling is two small matrix
-products rather than an interpolation kernel, because the backward pass of those is not deterministic on a GPU.
+products rather than an interpolation kernel: exact, cheap at these sizes, and one source of non-determinism fewer (the
+backward pass of the kernels adds up in any order on a GPU; augmentation, which samples a grid, still has one).
 """
 
 from __future__ import annotations

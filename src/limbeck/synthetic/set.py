@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 from limbeck.errors import ConfigError, ShapeError
 from limbeck.modalities import Audio, Depth, Image, Modality
-from limbeck.synthetic.factor import decode
+from limbeck.modalities.base import whole
+from limbeck.synthetic.factor import cells, decode
 
 if TYPE_CHECKING:
     import numpy as np
@@ -28,16 +29,20 @@ class SyntheticSet:
         values: per modality (N, *shape), float32, normalised; with a factor l each spatial item holds l*l cells.
         labels: (N,) int64, classes in ascending order, or None for a set by pair.
         classes: names of the labels.
-        captions: per stored item one caption or more for each of its cells, flattened cell by cell; or None.
+        captions: per stored item l*l tuples, the captions of each cell (a cell may have none); or None.
         factor: l.
         provenance: method, settings, seed, data hash, versions: whatever made the set.
+
+    Raises:
+        ShapeError: if the parts do not fit together.
+        ConfigError: on a factor that fits no modality, or classes, captions or provenance of the wrong kind.
     """
 
     modalities: dict[str, Modality]
     values: dict[str, Tensor]
     labels: Tensor | None = None
     classes: tuple[str, ...] = ()
-    captions: list[tuple[str, ...]] | None = None
+    captions: list[tuple[tuple[str, ...], ...]] | None = None
     factor: int = 1
     provenance: dict[str, Any] = field(default_factory=dict)
 
@@ -51,7 +56,17 @@ class SyntheticSet:
             sizes["captions"] = len(self.captions)
         if len(set(sizes.values())) != 1:
             raise ShapeError(f"items do not pair up: {sizes}")
+        if not len(self):
+            raise ShapeError("a set holds one item or more")
+        if not whole(self.factor):
+            raise ConfigError(f"the factor is {self.factor!r}, not a whole number from 1")
+        self._check_values()
+        self._check_words()
+
+    def _check_values(self) -> None:
         for name, modality in self.modalities.items():
+            if name != modality.name:
+                raise ShapeError(f"the modality {modality.name!r} stands under the name {name!r}")
             if tuple(self.values[name].shape[1:]) != tuple(modality.shape):
                 raise ShapeError(
                     f"{name} items are {tuple(self.values[name].shape[1:])}, the modality says {modality.shape}"
@@ -61,10 +76,26 @@ class SyntheticSet:
                     f"a factor of {self.factor} needs modalities with height and width; {name!r} has none",
                     hint="Use --factor 1, or leave that modality out.",
                 )
-        if self.labels is not None and len(self.labels):
+            if modality.spatial:
+                height, width = modality.shape[-2:]
+                cells(height, width, self.factor)
+        if self.labels is not None:
+            if self.labels.ndim != 1 or str(self.labels.dtype) != "torch.int64":
+                raise ShapeError(f"labels are {tuple(self.labels.shape)} {self.labels.dtype}, not (N,) int64")
             low, high = int(self.labels.min()), int(self.labels.max())
             if low < 0 or high >= len(self.classes):
                 raise ShapeError(f"labels run from {low} to {high} for {len(self.classes)} classes")
+
+    def _check_words(self) -> None:
+        if not _words(self.classes) or len(set(self.classes)) != len(self.classes):
+            raise ConfigError(f"classes are not different names: {self.classes!r}")
+        for row, item in enumerate(self.captions or ()):
+            if not isinstance(item, tuple) or len(item) != self.factor**2 or not all(_words(cell) for cell in item):
+                raise ConfigError(
+                    f"captions of item {row} are not {self.factor**2} tuples of words, one for each cell: {item!r}"
+                )
+        if not isinstance(self.provenance, dict):
+            raise ConfigError(f"provenance is no dict: {self.provenance!r}")
 
     def __len__(self) -> int:
         return len(next(iter(self.values.values())))
@@ -73,6 +104,13 @@ class SyntheticSet:
     def bytes(self) -> int:
         """Bytes of the learnt numbers, labels left out."""
         return sum(value.numel() * value.element_size() for value in self.values.values())
+
+    @property
+    def decoded_captions(self) -> list[tuple[str, ...]] | None:
+        """The captions of each decoded item, in the order of :meth:`decode`: first cells of all items first."""
+        if self.captions is None:
+            return None
+        return [item[cell] for cell in range(self.factor**2) for item in self.captions]
 
     def decode(self, items: Tensor | None = None) -> tuple[dict[str, Tensor], Tensor | None]:
         """What models train on: l*l items for each stored one, with gradients back to the stored values.
@@ -115,7 +153,12 @@ class SyntheticSet:
         return [wave.numpy() for wave in chosen.waveform(decoded)], chosen.sample_rate
 
     def save(self, path: str | Path) -> Path:
-        """Write the artifact (safetensors + JSON) to a folder of its own, replacing one that is there."""
+        """Write the artifact (safetensors + JSON) to a folder of its own, replacing one that is there.
+
+        Raises:
+            NumericsError: if a value is not finite; then nothing is written.
+            ConfigError: if names, captions or provenance are nothing JSON can hold.
+        """
         from limbeck.synthetic.artifact import save
 
         return save(self, Path(path))
@@ -138,3 +181,7 @@ class SyntheticSet:
     def _decoded_stored(self, modality: Modality) -> np.ndarray:
         decoded = decode(self.values[modality.name].detach().cpu(), self.factor).flatten(0, 1)
         return modality.to_stored(modality.denormalise(decoded)).numpy()
+
+
+def _words(values: object) -> bool:
+    return isinstance(values, tuple) and all(isinstance(value, str) for value in values)
