@@ -22,7 +22,7 @@ SETTINGS = {
 }  # fmt: skip
 PATHS = {
     "dm": {"init": "random", "threads": 1, "cache": False},
-    "avdd": {"threads": 2, "lr": 0.001},  # herding, factor 2, and the cache of real means
+    "avdd": {"threads": 1, "lr": 0.001},  # herding, factor 2, and the cache of real means
 }
 
 

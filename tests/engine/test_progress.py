@@ -5,7 +5,7 @@ import re
 import pytest
 
 from limbeck.engine.metrics import Metrics
-from limbeck.engine.progress import Progress
+from limbeck.progress import Progress
 
 
 def test_a_line_has_terms_speed_memory_and_time_left(capsys):

@@ -17,7 +17,6 @@ from limbeck.data.listing import SKIP_HINT, Listing, list_rows
 from limbeck.data.meta import digest_of
 from limbeck.data.pictures import read_feature
 from limbeck.data.pool import cores, spread
-from limbeck.data.progress import progress_of
 from limbeck.data.readers import READERS
 from limbeck.data.rows import Reader, Row
 from limbeck.data.settings import PrepareSettings
@@ -27,6 +26,7 @@ from limbeck.data.writer import StoreWriter
 from limbeck.errors import ConfigError, DataError, FormatError, nearest
 from limbeck.files import writing_to
 from limbeck.modalities import Audio, Depth, Feature, Image, Modality, Text
+from limbeck.progress import Progress
 
 __all__ = ["PrepareSettings", "prepare"]
 
@@ -186,23 +186,25 @@ def _fill(
     stamps = listing.stamps
     todo = [(k, row) for k, row in enumerate(rows) if not writer.done(k, stamps[k])]
     processes = workers if workers is not None else (cores() if len(todo) >= SMALL else 1)
-    with progress_of("prepare", len(rows), done=len(rows) - len(todo), show=progress) as advance:
+    before, skipped = len(rows) - len(todo), 0
+    with Progress("prepare", len(rows), done=before, shown=progress) as bar:
         for k, entry in enumerate(listing.bad, len(rows)):
             if not writer.done(k):
                 writer.skip(k, id=entry.id, reason=entry.reason, file=entry.listing, source_row=entry.number)
-        for k, result in _decoded(todo, rows, writer, settings, processes):
+        for through, (k, result) in enumerate(_decoded(todo, rows, writer, settings, processes), before + 1):
             row = rows[k]
             if isinstance(result, Failure):
                 file = _relative(result.file, source.root)
                 if on_error == "error":
                     raise DataError(result.reason, where=f"{row.listing}, row {row.number} ({file})", hint=SKIP_HINT)
                 writer.skip(k, id=row.id, reason=result.reason, file=file, source_row=row.number, stamp=stamps[k])
+                skipped += 1
             else:
                 label = None if row.label is None else order[row.label]
                 split = row.split or "train"
                 captions, stamp = row.captions, stamps[k]
                 writer.write(k, id=row.id, arrays=result, split=split, label=label, captions=captions, stamp=stamp)
-            advance(skipped=isinstance(result, Failure))
+            bar.update(through, {"skipped": skipped} if skipped else {}, bar.rate(1))
 
 
 def _decoded(

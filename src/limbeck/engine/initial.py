@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from limbeck.engine.progress import Progress
 from limbeck.errors import ConfigError, nearest
+from limbeck.progress import Progress
 from limbeck.selection import select
 from limbeck.synthetic import Budget, SyntheticSet
 from limbeck.synthetic.factor import encode

@@ -28,9 +28,9 @@ from limbeck.engine.loop import Loop
 from limbeck.engine.metrics import MetricsFile
 from limbeck.engine.numerics import Numerics, choose_device
 from limbeck.engine.plan import Plan, open_cache, plan, present, provenance, versions
-from limbeck.engine.progress import Progress
 from limbeck.errors import ConfigError, LimbeckError, ResumeError
 from limbeck.files import read_json
+from limbeck.progress import Progress
 from limbeck.synthetic import SyntheticSet
 
 if TYPE_CHECKING:

@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 
 from limbeck.encoders import Kernels, Precision
-from limbeck.engine.progress import Progress
 from limbeck.errors import ConfigError, DataError, ShapeError, nearest
 from limbeck.evaluation.fusion import ensemble
 from limbeck.evaluation.protocols import protocol as named_protocol
@@ -20,6 +19,7 @@ from limbeck.evaluation.result import Result, Run
 from limbeck.evaluation.students import build_student
 from limbeck.evaluation.study import refuse_repeats
 from limbeck.modalities import Modality
+from limbeck.progress import Progress
 from limbeck.training import Rows, Tensors, TrainingData, predict, train
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""How a run tells where it is: a bar in a terminal, a line now and then elsewhere."""
+"""How far work is: a bar in a terminal, a line now and then elsewhere."""
 
 from __future__ import annotations
 
