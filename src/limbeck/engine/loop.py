@@ -10,28 +10,18 @@ from torch import Tensor
 
 from limbeck.augment import DSA
 from limbeck.banks.random import RandomBank
-from limbeck.encoders import PUBLISHED_WIDTH
 from limbeck.engine.groups import groups
 from limbeck.engine.guards import check_finite
 from limbeck.engine.metrics import Metrics
+from limbeck.engine.plan import Plan, pixel_rate
 from limbeck.engine.statistics import StatisticsCache
 from limbeck.engine.views import ClassGroup, Eye, real_means, step_eye
 from limbeck.errors import MemoryLimitError, ResumeError
 
 if TYPE_CHECKING:
-    from limbeck.engine.plan import Plan
-    from limbeck.engine.settings import RunSettings
-    from limbeck.methods import Method
     from limbeck.synthetic import SyntheticSet
 
-__all__ = ["Loop", "pixel_rate"]
-
-
-def pixel_rate(settings: RunSettings, method: Method, width: int) -> float:
-    """The rate of SGD: lr x 6272 / D, because losses sum over D features (docs/audio_visual.md), x what the method
-    asks for."""
-    rule = PUBLISHED_WIDTH / width if settings.lr_rule == "width" else 1.0
-    return settings.lr * rule * method.rate_multiple
+__all__ = ["Loop"]
 
 
 class Loop:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from limbeck.augment import DSA
 from limbeck.config import build, settings_hash
 from limbeck.data import cache_root, open_data
+from limbeck.encoders import PUBLISHED_WIDTH
 from limbeck.engine.initial import chosen_modalities
-from limbeck.engine.loop import pixel_rate
 from limbeck.engine.numerics import Numerics
 from limbeck.engine.settings import RunSettings, resolve
 from limbeck.engine.statistics import StatisticsCache, statistics_key
@@ -24,7 +24,7 @@ from limbeck.synthetic import Budget
 if TYPE_CHECKING:
     from limbeck.data.store import PairedStore
 
-__all__ = ["Plan", "open_cache", "plan", "present", "provenance", "versions"]
+__all__ = ["Plan", "open_cache", "pixel_rate", "plan", "present", "provenance", "versions"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,6 +121,12 @@ def open_cache(planned: Plan) -> StatisticsCache | None:
             where=root,
             hint="Set LIMBECK_CACHE to a folder that can be, or use --cache false.",
         ) from error
+
+
+def pixel_rate(settings: RunSettings, method: Method, width: int) -> float:
+    """The rate of SGD: lr, x 6272 / D under the "width" rule, x what the method asks for."""
+    rule = PUBLISHED_WIDTH / width if settings.lr_rule == "width" else 1.0
+    return settings.lr * rule * method.rate_multiple
 
 
 def provenance(planned: Plan) -> dict[str, Any]:
