@@ -51,7 +51,7 @@ class Loop:
         self._clear()
         self.step = 0
         if self.device.type == "cuda":
-            store.keep_on(self.device)
+            store.keep_on(self.device, list(synthetic.values))
 
     @property
     def items_per_step(self) -> int:

@@ -76,7 +76,7 @@ class Rows:
         self.rows = np.asarray(rows, dtype=np.int64)
         self.labels = torch.from_numpy(np.asarray(store.labels)[self.rows].copy())
         self.id = f"{store.data_hash}-{hashlib.sha256(self.rows.tobytes()).hexdigest()[:16]}"
-        store.keep_on(self.device)
+        store.keep_on(self.device, list(modalities))
 
     @classmethod
     def labelled(
