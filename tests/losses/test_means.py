@@ -61,7 +61,7 @@ def test_unequal_weights_see_the_inner_product():
 def test_gradients(loss):
     real = means(0)
     assert torch.autograd.gradcheck(lambda a, v: loss(real, {"audio": a, "image": v}), tuple(means(1).values()))
-    assert float(loss(real, real)) == 0
+    assert loss(real, real).item() == 0
 
 
 def test_what_does_not_fit_is_an_error():
