@@ -39,7 +39,7 @@ def sounds(wav: Make, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_items_stand_by_split_and_class(sounds: Path, tmp_path: Path) -> None:
     store = prepare("manifest", sounds, tmp_path / "s", settings=SMALL, workers=1, progress=False)
-    assert store.name == "manifest"
+    assert (store.name, store.settings["reader"]) == ("s", "manifest")
     assert store.classes == ("a", "b")
     assert store.summary()["splits"] == {"train": 96, "test": 24}
     for split in store.splits:

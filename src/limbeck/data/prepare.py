@@ -79,10 +79,10 @@ def prepare(
     with writing_to(Path(out)):
         finished = Path(out).exists()
     if finished:
-        return _reopened(Path(out), reader, {**recorded, **sources}, on_error)
+        return _reopened(Path(out), {**recorded, **sources}, on_error)
     with StoreWriter(
         out,
-        name=reader,
+        name=Path(out).resolve().name,
         modalities=modalities,
         classes=listing.classes,
         settings=recorded,
@@ -147,15 +147,15 @@ def _recorded(source: Reader, listing: Listing, settings: PrepareSettings) -> di
     return {"reader": source.name, **{k: list(v) if isinstance(v, tuple) else v for k, v in recorded.items()}}
 
 
-def _reopened(out: Path, reader: str, recorded: dict[str, Any], on_error: str) -> PairedStore:
+def _reopened(out: Path, recorded: dict[str, Any], on_error: str) -> PairedStore:
     hint = "Choose another folder (--out) or delete this one."
     try:
         store = PairedStore.open(out)
     except (DataError, FormatError) as error:
         raise ConfigError("exists already and is no sound store", where=out, hint=hint) from error
     changed = [k for k in {**store.settings, **recorded} if store.settings.get(k) != recorded.get(k)]
-    if store.name != reader or changed:
-        names = ", ".join(_MEANING.get(k, k) for k in sorted(changed)) or store.name
+    if changed:
+        names = ", ".join(_MEANING.get(k, k) for k in sorted(changed))
         raise ConfigError(f"holds a store of other data or settings ({names})", where=out, hint=hint)
     if store.skipped and on_error == "error":
         first = store.skipped[0]
