@@ -65,10 +65,11 @@ class LiteralLoop:
 
     def __init__(self, loop, *, cached: bool, autocast: bool) -> None:
         self.loop, self.cached, self.autocast = loop, cached, autocast
-        store, self.device = loop.store, loop.device
-        self.real = {m: store.batch(m, store.rows("train")).to(self.device) for m in loop.encoders}
+        seen = loop.objective
+        store, self.device = seen.store, loop.device
+        self.real = {m: store.batch(m, store.rows("train")).to(self.device) for m in seen.encoders}
         labels = store.labels[store.rows("train")]
-        self.rows = [torch.from_numpy((labels == c).nonzero()[0]) for c in range(loop.classes)]
+        self.rows = [torch.from_numpy((labels == c).nonzero()[0]) for c in range(seen.classes)]
         self.values = {m: v.detach().clone().requires_grad_() for m, v in loop.synthetic.values.items()}
         self.optimiser = torch.optim.SGD(list(self.values.values()), lr=1e-9, momentum=0.5)
         self.means: dict[int, dict[str, Tensor]] = {}
@@ -77,7 +78,7 @@ class LiteralLoop:
     def step(self) -> float:
         torch.manual_seed(self.step_number)
         generator = torch.Generator().manual_seed(self.step_number)
-        nets = {m: network(e).to(self.device) for m, e in self.loop.encoders.items()}
+        nets = {m: network(e).to(self.device) for m, e in self.loop.objective.encoders.items()}
         for net in nets.values():
             for parameter in net.parameters():
                 parameter.requires_grad_(False)
@@ -96,7 +97,7 @@ class LiteralLoop:
                         with torch.no_grad():
                             real[m] = net(augment(batch, family, torch.Generator().manual_seed(seed))).float().mean(0)
                         self.means.setdefault(c, {})[m] = real[m]
-                    n = self.loop.per_class
+                    n = self.loop.objective.per_class
                     items = self.decode(self.values[m][c * n : (c + 1) * n])
                     fake[m] = net(augment(items, family, torch.Generator().manual_seed(seed))).float().mean(0)
             (ra, sa), (rv, sv) = ((real[m], fake[m]) for m in nets)

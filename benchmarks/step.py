@@ -33,7 +33,6 @@ from limbeck.engine.groups import groups
 from limbeck.engine.initial import initial_set
 from limbeck.engine.loop import Loop
 from limbeck.engine.plan import plan
-from limbeck.engine.statistics import StatisticsCache, statistics_key
 
 
 def main() -> None:
@@ -77,15 +76,14 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, list[float]]
             "per_class": options.per_class, "factor": options.factor, "init": "random", "steps": 10**6,
             "channels": options.channels, "real_batch": options.real_batch, "precision": options.precision,
             "kernels": options.kernels, "device": options.device, "threads": options.threads, "lr": 1e-9,
+            "cache_limit": 1000.0,
         },
     )  # fmt: skip
     options.resolved = planned.numerics
     start = initial_set(store, planned.settings, planned.numerics, {})
     make = lambda cache: Loop(planned, start, cache)  # noqa: E731
     uncached = make(None)
-    key = statistics_key(store, uncached.encoders, planned.settings, planned.numerics)
-    shapes = {m: (options.classes, e.embedding) for m, e in uncached.encoders.items()}
-    cache = StatisticsCache(folder / "cache", key, shapes, "fp32", 1e12)
+    cache = folder / "cache"
     filling = make(cache)
     for _ in zip(range(options.repeats + 1), filling.run(10**6), strict=False):
         pass
@@ -130,18 +128,19 @@ def keep_memory(keep: bool) -> None:
 
 def best_floor(loop: Loop) -> Callable[[], None]:
     """Forward and backward to the pixels of all decoded items, in the fastest group size."""
-    eye = loop.eye()
+    seen = loop.objective
+    eye = seen.eye(0)
     with torch.no_grad():
         batch, _ = loop.synthetic.decode()
 
     def run(size: int) -> None:
-        per_class = loop.items_per_step // loop.classes
-        for classes in groups(loop.classes, size):
-            for name, encoder in loop.encoders.items():
+        per_class = seen.items_per_step // seen.classes
+        for classes in groups(seen.classes, size):
+            for name, encoder in seen.encoders.items():
                 items = batch[name][classes.start * per_class : classes.stop * per_class].detach().requires_grad_()
                 encoder.embed(eye.weights[name], items).sum().backward()
 
-    sizes = sorted({1, 2, 5, loop.classes, len(loop.groups[0])})
+    sizes = sorted({1, 2, 5, seen.classes, len(seen.groups[0])})
     speed = {}
     for size in sizes:
         timed(lambda size=size: run(size), loop.device)

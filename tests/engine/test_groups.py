@@ -76,11 +76,11 @@ def test_running_out_of_memory_is_said(toy, small, raised, kind):
     from limbeck.engine.plan import plan
 
     planned = plan("dm", toy, settings={**small, "per_class": 1})
-    loop = Loop(planned, initial_set(toy, planned.settings, planned.numerics, {}), None)
+    loop = Loop(planned, initial_set(toy, planned.settings, planned.numerics, {}))
 
     def full(_):
         raise raised
 
-    loop.real = full
+    loop.objective.real = full
     with pytest.raises(kind, match="--group" if kind is MemoryLimitError else "something else"):
         next(loop.run(1))

@@ -18,7 +18,7 @@ def make(toy, method, small, method_settings=None, **settings):
         method_settings=method_settings,
     )  # fmt: skip
     start = initial_set(toy, planned.settings, planned.numerics, {})
-    return Loop(planned, start, None)
+    return Loop(planned, start)
 
 
 def values_after(loop, steps):
@@ -58,7 +58,7 @@ def test_avdd_with_equal_weights_is_dm_at_a_longer_step(toy, small):
     start = {name: v.detach().clone() for name, v in avdd.synthetic.values.items()}
     rescaled = make(toy, "dm_rescaled", small, {"weight": 10.0}, per_class=1, lr=0.002, factor=2)
     by_hand = make(toy, "dm", small, per_class=1, lr=0.042, factor=2)
-    assert rescaled.rate == pytest.approx(21 * avdd.rate)
+    assert rescaled.rates == pytest.approx({name: 21 * rate for name, rate in avdd.rates.items()})
     theirs = values_after(rescaled, 8)
     assert_close(values_after(avdd, 8), theirs, start)
     assert all(torch.equal(theirs[k], v) for k, v in values_after(by_hand, 8).items())
@@ -78,20 +78,19 @@ def test_per_class_stepping_is_another_momentum(toy, small):
 
 def test_the_rate_can_follow_the_width(toy, small):
     loop = make(toy, "dm", small, per_class=1, lr_rule="width")
-    width = next(iter(loop.encoders.values())).embedding
-    assert loop.rate == pytest.approx(0.2 * 6272 / width)
-    assert make(toy, "dm", small, per_class=1).rate == pytest.approx(0.2)
+    width = next(iter(loop.objective.encoders.values())).embedding
+    assert loop.rates["image"] == pytest.approx(0.2 * 6272 / width)
+    assert make(toy, "dm", small, per_class=1).rates == pytest.approx({"image": 0.2, "audio": 0.2})
 
 
 def test_authors_seeds_shift_one_run_by_a_step(toy, small):
     first = make(toy, "dm", small, per_class=1, seed=0, streams="authors")
     second = make(toy, "dm", small, per_class=1, seed=1, streams="authors")
-    first.step = 1
-    a, b = first.real(first.eye()), second.real(second.eye())
+    first, second = first.objective, second.objective
+    a, b = first.real(first.eye(1)), second.real(second.eye(0))
     assert all(torch.equal(a[k], b[k]) for k in a)
-    independent = [make(toy, "dm", small, per_class=1, seed=s) for s in (0, 1)]
-    independent[0].step = 1
-    a, b = (loop.real(loop.eye()) for loop in independent)
+    independent = [make(toy, "dm", small, per_class=1, seed=s).objective for s in (0, 1)]
+    a, b = (seen.real(seen.eye(1 - s)) for s, seen in enumerate(independent))
     assert not torch.equal(a["image"], b["image"])
 
 
@@ -99,7 +98,7 @@ def test_a_non_finite_value_stops_the_step_before_the_set_is_touched(toy, small)
     loop = make(toy, "dm", small, per_class=1)
     next(loop.run(9))
     before = {name: v.detach().clone() for name, v in loop.synthetic.values.items()}
-    loop.real = lambda eye: {m: torch.full((4, e.embedding), torch.nan) for m, e in eye.encoders.items()}
+    loop.objective.real = lambda eye: {m: torch.full((4, e.embedding), torch.nan) for m, e in eye.encoders.items()}
     with pytest.raises(NumericsError, match="step 1: loss term 'dm' is not finite"):
         next(loop.run(9))
     assert all(torch.equal(before[k], v) for k, v in loop.synthetic.values.items())

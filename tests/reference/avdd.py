@@ -13,31 +13,32 @@ def literal_run(loop, steps, *, base, icm, cgm, per_class_stepping=False):
     Args:
         loop: an engine loop, used for its data, encoders, draws and settings only.
     """
-    synthetic, store, settings = loop.synthetic, loop.store, loop.settings
+    seen = loop.objective
+    synthetic, store, settings, augment = loop.synthetic, seen.store, loop.settings, seen.eyes.augment
     values = {name: v.detach().clone().requires_grad_() for name, v in synthetic.values.items()}
     momenta = {name: torch.zeros_like(v) for name, v in values.items()}
-    n = loop.per_class
+    n = seen.per_class
 
     def update(loss):
         gradients = torch.autograd.grad(loss, list(values.values()))
         for (name, value), gradient in zip(values.items(), gradients, strict=True):
             momenta[name] = settings.momentum * momenta[name] + gradient
-            value.data -= loop.rate * momenta[name]
+            value.data -= loop.rates[name] * momenta[name]
 
     for step in range(steps):
-        weights = {m: e.init(stream(settings.seed, "step", step, "network", m)) for m, e in loop.encoders.items()}
+        weights = {m: e.init(stream(settings.seed, "step", step, "network", m)) for m, e in seen.encoders.items()}
         total = 0.0
-        for c in range(loop.classes):
+        for c in range(seen.classes):
             shared = () if settings.dsa_sharing == "step" else (c,)
-            draw = loop.augment.draw(stream(settings.seed, "step", step, "dsa", *shared))
+            draw = augment.draw(stream(settings.seed, "step", step, "dsa", *shared))
             rows = torch.tensor(store.rows("train", c))
             order = torch.randperm(len(rows), generator=stream(settings.seed, "step", step, "real", c))
             real, fake = {}, {}
-            for m, encoder in loop.encoders.items():
+            for m, encoder in seen.encoders.items():
                 batch = store.batch(m, rows[order[: settings.real_batch]])
-                real[m] = encoder.embed(weights[m], loop.augment(batch, draw)).mean(0).detach()
+                real[m] = encoder.embed(weights[m], augment(batch, draw)).mean(0).detach()
                 stored = values[m][c * n : (c + 1) * n]
-                fake[m] = encoder.embed(weights[m], loop.augment(decode(stored, synthetic.factor), draw)).mean(0)
+                fake[m] = encoder.embed(weights[m], augment(decode(stored, synthetic.factor), draw)).mean(0)
             ra, rv, sa, sv = real["audio"], real["image"], fake["audio"], fake["image"]
             loss = base * (((ra - sa) ** 2).sum() + ((rv - sv) ** 2).sum())
             loss = loss + icm * (((ra + rv) - (sa + sv)) ** 2).sum() + cgm * (((ra + sv) - (rv + sa)) ** 2).sum()

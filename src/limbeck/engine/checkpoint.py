@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ class Checkpoint:
         run_hash: of the settings it belongs to.
         metrics_bytes, seconds: how much of metrics.jsonl belongs to these steps, and how long they took.
         values, momenta: per modality.
+        extra: what the run keeps besides, such as learnt learning rates or an evolving network.
         about: numerics (device, threads, kernels, precision, group sizes) and versions they were computed under.
     """
 
@@ -40,6 +41,7 @@ class Checkpoint:
     values: Mapping[str, Tensor]
     momenta: Mapping[str, Tensor]
     about: Mapping[str, Any]
+    extra: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 def write_checkpoint(folder: Path, state: Checkpoint) -> None:
@@ -47,6 +49,7 @@ def write_checkpoint(folder: Path, state: Checkpoint) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {f"value.{k}": v.detach().cpu().contiguous() for k, v in state.values.items()}
     tensors |= {f"momentum.{k}": v.detach().cpu().contiguous() for k, v in state.momenta.items()}
+    tensors |= {f"extra.{k}": v.detach().cpu().contiguous() for k, v in state.extra.items()}
     about = {
         "step": state.step,
         "run_hash": state.run_hash,
@@ -86,6 +89,7 @@ def read_checkpoint(folder: Path, run_hash: str) -> Checkpoint | None:
         seconds=about.pop("seconds"),
         values=_below("value.", tensors),
         momenta=_below("momentum.", tensors),
+        extra=_below("extra.", tensors),
         about=about,
     )
 

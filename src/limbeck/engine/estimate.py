@@ -12,10 +12,9 @@ from typing import Any
 
 import torch
 
-from limbeck.engine.initial import chosen_modalities, initial_set
+from limbeck.engine.initial import initial_set
 from limbeck.engine.loop import Loop
 from limbeck.engine.plan import Plan
-from limbeck.engine.statistics import StatisticsCache, statistics_key
 
 __all__ = ["estimate"]
 
@@ -43,24 +42,18 @@ def estimate(planned: Plan, *, trials: int = 3) -> dict[str, Any]:
 
     numerics.apply()
     start = initial_set(planned.store, dataclasses.replace(settings, init="random"), numerics, {})
-    modalities = chosen_modalities(planned.store, settings.modalities)
-    encoders = numerics.encoders(modalities, settings.channels)
-    shapes = {name: (len(planned.store.classes), e.embedding) for name, e in encoders.items()}
     seconds: dict[str, float] = {}
     with TemporaryDirectory() as folder:
-        key = statistics_key(planned.store, encoders, settings, numerics)
-        cache = StatisticsCache(Path(folder), key, shapes, settings.cache_dtype, 1e12)
         for name in ("seconds_per_step", "seconds_per_step_cached"):  # the second pass finds the first one's means
-            loop = Loop(planned, start, cache)
+            loop = Loop(planned, start, Path(folder) if settings.cache else None)
             times = []
             for _ in range(trials + 1):
                 began = time.perf_counter()
                 next(loop.run(trials + 1))
                 times.append(time.perf_counter() - began)
             seconds[name] = statistics.median(times[1:])
-        record = cache.record_bytes
-        cache.close()
-    kept = int(min(settings.cache_limit * 1e9, record * settings.steps)) if settings.cache else 0
+            loop.close()
+        kept = loop.objective.cache_bytes
     return {
         **about,
         "steps": settings.steps,
@@ -77,8 +70,7 @@ def _set_bytes(planned: Plan) -> int:
     from limbeck.synthetic import Budget
 
     budget = Budget(planned.settings.per_class, planned.settings.pairs)
-    modalities = chosen_modalities(planned.store, planned.settings.modalities)
-    return budget.bytes(len(planned.store.classes), modalities)
+    return budget.bytes(len(planned.store.classes), planned.modalities)
 
 
 def _peak(device: torch.device) -> int:

@@ -10,6 +10,7 @@ import torch
 
 from limbeck.errors import ConfigError, nearest
 from limbeck.progress import Progress
+from limbeck.rng import stream
 from limbeck.selection import select
 from limbeck.synthetic import Budget, SyntheticSet
 from limbeck.synthetic.factor import encode
@@ -20,7 +21,10 @@ if TYPE_CHECKING:
     from limbeck.engine.settings import RunSettings
     from limbeck.modalities import Modality
 
-__all__ = ["chosen_modalities", "initial_set"]
+__all__ = ["NOISE", "chosen_modalities", "initial_set"]
+
+NOISE = "noise"
+"""First items that are no real items: normalised values drawn from N(0, 1), as DC's code does."""
 
 
 def chosen_modalities(store: PairedStore, names: tuple[str, ...] | None) -> dict[str, Modality]:
@@ -50,6 +54,8 @@ def initial_set(
         raise ConfigError("this set has no classes", where=store.path, hint="Use --pairs.")
     budget.check(store, settings.factor)
     cells, n = settings.factor**2, settings.per_class or settings.pairs or 0
+    if settings.init == NOISE:
+        return _noise(store, settings, modalities, provenance)
 
     def features() -> Mapping[str, np.ndarray]:
         from limbeck.banks.whole import whole_features
@@ -87,4 +93,26 @@ def initial_set(
         captions=captions if any(any(item) for item in captions) else None,
         factor=settings.factor,
         provenance={**provenance, "real_items": [[store.ids[row] for row in rows] for rows in items]},
+    )
+
+
+def _noise(
+    store: PairedStore, settings: RunSettings, modalities: Mapping[str, Modality], provenance: Mapping[str, Any]
+) -> SyntheticSet:
+    if settings.per_class is None:
+        raise ConfigError(
+            "noise has no pairs to begin with", where="--init", hint="Use --per-class, or another --init."
+        )
+    count = settings.per_class * len(store.classes)
+    return SyntheticSet(
+        modalities=dict(modalities),
+        values={
+            name: torch.randn(count, *m.shape, generator=stream(settings.seed, "noise", name))
+            for name, m in modalities.items()
+        },
+        labels=torch.arange(len(store.classes)).repeat_interleave(settings.per_class),
+        classes=store.classes,
+        captions=None,
+        factor=settings.factor,
+        provenance=dict(provenance),
     )

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from limbeck.augment import DSA
-from limbeck.banks.random import RandomBank
-from limbeck.engine.groups import groups
 from limbeck.engine.guards import check_finite
 from limbeck.engine.metrics import Metrics
-from limbeck.engine.plan import Plan, pixel_rate
-from limbeck.engine.statistics import StatisticsCache
-from limbeck.engine.views import ClassGroup, Eye, real_means, step_eye
+from limbeck.engine.objectives import objective_for
+from limbeck.engine.plan import Plan, pixel_rates
 from limbeck.errors import MemoryLimitError, ResumeError
 
 if TYPE_CHECKING:
@@ -30,33 +27,23 @@ class Loop:
     Args:
         planned: method, settings, numerics and real set.
         synthetic: by class, classes in order, equal numbers of items; moved to the device.
-        cache: of real means, or None to compute them each step.
+        cache: folder of cached real statistics, or None to compute them each step.
+        progress: show what comes before the first step, such as the training of a bank.
     """
 
-    def __init__(self, planned: Plan, synthetic: SyntheticSet, cache: StatisticsCache | None) -> None:
-        settings, numerics, store = planned.settings, planned.numerics, planned.store
-        self.method, self.settings, self.store = planned.method, settings, store
-        self.synthetic, self.cache = synthetic, cache
-        self.device = torch.device(numerics.device)
-        self.encoders = numerics.encoders(synthetic.modalities, settings.channels)
-        self.augment = DSA(tuple(settings.augment.split("_"))) if settings.augment else None
-        self.bank = RandomBank(self.encoders, settings.seed, shared_seeds=settings.streams == "authors")
-        self.classes = len(synthetic.classes)
-        self.per_class = len(synthetic) // self.classes
-        self.real_groups = groups(self.classes, numerics.real_group)
-        self.groups = groups(self.classes, 1 if settings.stepping == "per_class" else numerics.group)
+    def __init__(
+        self, planned: Plan, synthetic: SyntheticSet, cache: Path | None = None, *, progress: bool = False
+    ) -> None:
+        self.settings, self.synthetic = planned.settings, synthetic
+        self.device = torch.device(planned.numerics.device)
         synthetic.values = {name: value.to(self.device).requires_grad_() for name, value in synthetic.values.items()}
-        self.rate = pixel_rate(settings, planned.method, next(iter(self.encoders.values())).embedding)
-        self.optimiser = torch.optim.SGD(list(synthetic.values.values()), lr=self.rate, momentum=settings.momentum)
-        self._clear()
+        self.rates = pixel_rates(planned)
+        self.optimiser = torch.optim.SGD(
+            [{"params": [value], "lr": self.rates[name]} for name, value in synthetic.values.items()],
+            lr=planned.settings.lr, momentum=planned.settings.momentum,
+        )  # fmt: skip
+        self.objective = objective_for(planned, synthetic, cache=cache, progress=progress)
         self.step = 0
-        if self.device.type == "cuda":
-            store.keep_on(self.device, list(synthetic.values))
-
-    @property
-    def items_per_step(self) -> int:
-        """Decoded synthetic items a step looks at."""
-        return len(self.synthetic) * self.synthetic.factor**2
 
     def run(self, steps: int) -> Iterator[Metrics]:
         """Yield after each step, up to ``steps`` in all: everything is consistent between two of them."""
@@ -78,7 +65,9 @@ class Loop:
         state = self.optimiser.state
         return {name: state[v].get("momentum_buffer", torch.zeros_like(v)) for name, v in self.synthetic.values.items()}
 
-    def restore(self, step: int, values: dict[str, Tensor], momenta: dict[str, Tensor]) -> None:
+    def restore(
+        self, step: int, values: dict[str, Tensor], momenta: dict[str, Tensor], state: dict[str, Tensor] | None = None
+    ) -> None:
         """Go on after ``step`` steps. Raises ResumeError where the tensors are not this set's."""
         for name, value in self.synthetic.values.items():
             for found in (values.get(name), momenta.get(name)):
@@ -89,59 +78,45 @@ class Loop:
             value.data.copy_(values[name])
             if step:
                 self.optimiser.state[value]["momentum_buffer"] = momenta[name].to(self.device)
+        self.objective.restore(state or {})
 
-    def eye(self) -> Eye:
-        """The encoders and draws of the current step."""
-        return step_eye(self.bank, self.step, self.augment, self.settings.dsa_sharing, self.classes, self.device)
-
-    def real(self, eye: Eye) -> dict[str, Tensor]:
-        """The real side of the current step, from the cache where it is there."""
-        compute: Callable[[], dict[str, Tensor]] = lambda: real_means(  # noqa: E731
-            self.store, eye, self.real_groups, self.settings, self.bank.names(self.step), self.device
-        )
-        return compute() if self.cache is None else self.cache.means(self.step, self.device, compute)
+    def close(self) -> None:
+        """Gives back files."""
+        self.objective.close()
 
     def _step(self) -> dict[str, float]:
-        eye = self.eye()
-        real = self.real(eye)
         terms: dict[str, Tensor] = {}
-        for classes in self.groups:
-            found = self._accumulate(eye, classes, real)
+        self._clear()
+        for found in self.objective.parts(self.step):
             for name, term in found.items():
-                terms[name] = terms[name] + term.detach() if name in terms else term.detach()
+                terms[name] = terms[name] + term if name in terms else term
             if self.settings.stepping == "per_class":  # AVDD's code: each class moves the momentum of all
                 self._update(found)
                 self._clear()
-        if self.settings.stepping == "step":
-            return self._update(terms)
-        return {name: float(term) for name, term in terms.items()}
-
-    def _accumulate(self, eye: Eye, classes: range, real: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Loss terms of some classes, their gradient left in the set's. Each group is a leaf of its own, so that its
-        backward pass costs its own size and not the set's."""
-        rows = slice(classes.start * self.per_class, classes.stop * self.per_class)
-        stored = {name: value.detach()[rows].requires_grad_() for name, value in self.synthetic.values.items()}
-        real_here = {name: mean[classes.start : classes.stop] for name, mean in real.items()}
-        terms = self.method.loss(ClassGroup(self.synthetic, stored, eye, classes, real_here))
-        torch.stack(list(terms.values())).sum().backward()
-        for name, value in self.synthetic.values.items():
-            gradient = stored[name].grad
-            assert value.grad is not None
-            value.grad[rows] = 0 if gradient is None else gradient
-        return terms
+        values = (
+            self._update(terms)
+            if self.settings.stepping == "step"
+            else {name: float(term) for name, term in terms.items()}
+        )
+        self.objective.advance(self.step)
+        return values
 
     def _clear(self) -> None:
         for value in self.synthetic.values.values():
-            value.grad = torch.zeros_like(value)
+            if value.grad is None:
+                value.grad = torch.zeros_like(value)
+            else:
+                value.grad.zero_()
 
     def _update(self, terms: dict[str, Tensor]) -> dict[str, float]:
-        momenta = self.momenta()
+        momenta, learned = self.momenta(), self.objective.propose()
         with torch.no_grad():
             updates = {
-                name: v - self.rate * (self.settings.momentum * momenta[name] + v.grad)
+                name: v - self.rates[name] * (self.settings.momentum * momenta[name] + v.grad)
                 for name, v in self.synthetic.values.items()
                 if v.grad is not None
             }
-        values = check_finite(self.step, terms, updates)
+        values = check_finite(self.step, terms, {**updates, **learned})
         self.optimiser.step()
+        self.objective.accept(learned)
         return values

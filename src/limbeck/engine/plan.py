@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from limbeck.augment import DSA
 from limbeck.config import build, settings_hash
-from limbeck.data import cache_root, open_data
+from limbeck.data import open_data
 from limbeck.encoders import PUBLISHED_WIDTH
-from limbeck.engine.initial import chosen_modalities
+from limbeck.engine.initial import NOISE, chosen_modalities
 from limbeck.engine.numerics import Numerics
 from limbeck.engine.settings import RunSettings, resolve
-from limbeck.engine.statistics import StatisticsCache, statistics_key
 from limbeck.errors import ConfigError, MissingDependencyError, nearest
 from limbeck.methods import Method, method_class
 from limbeck.selection import SELECTIONS
@@ -23,8 +22,9 @@ from limbeck.synthetic import Budget
 
 if TYPE_CHECKING:
     from limbeck.data.store import PairedStore
+    from limbeck.modalities import Modality
 
-__all__ = ["Plan", "open_cache", "pixel_rate", "plan", "present", "provenance", "versions"]
+__all__ = ["Plan", "pixel_rates", "plan", "present", "provenance", "versions"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,6 +36,11 @@ class Plan:
     data: str
     settings: RunSettings
     numerics: Numerics
+
+    @property
+    def modalities(self) -> dict[str, Modality]:
+        """Those the run uses, in the store's order."""
+        return chosen_modalities(self.store, self.settings.modalities)
 
     @property
     def config(self) -> dict[str, Any]:
@@ -85,8 +90,8 @@ def plan(
     if budget.per_class is not None and not store.classes:
         raise ConfigError("this set has no classes", where=store.path, hint="Use --pairs.")
     budget.check(store, run.factor)
-    if run.init not in SELECTIONS:
-        raise ConfigError(f"unknown selection {run.init!r}", where="--init", hint=nearest(run.init, SELECTIONS))
+    if run.init not in (known := (*SELECTIONS, NOISE)):
+        raise ConfigError(f"unknown selection {run.init!r}", where="--init", hint=nearest(run.init, known))
     if run.augment:
         DSA(tuple(run.augment.split("_")))
     flat = [name for name, m in modalities.items() if not m.spatial]
@@ -100,48 +105,25 @@ def plan(
     return Plan(chosen, store, name, run, settled)
 
 
-def open_cache(planned: Plan) -> StatisticsCache | None:
-    """The plan's cache file, None where it keeps none."""
-    if not planned.settings.cache:
-        return None
-    modalities = chosen_modalities(planned.store, planned.settings.modalities)
-    encoders = planned.numerics.encoders(modalities, planned.settings.channels)
-    root = cache_root() / "statistics"
-    try:
-        return StatisticsCache(
-            root,
-            statistics_key(planned.store, encoders, planned.settings, planned.numerics),
-            {name: (len(planned.store.classes), encoder.embedding) for name, encoder in encoders.items()},
-            planned.settings.cache_dtype,
-            planned.settings.cache_limit * 1e9,
-        )
-    except OSError as error:
-        raise ConfigError(
-            f"the cache cannot be written ({error.strerror})",
-            where=root,
-            hint="Set LIMBECK_CACHE to a folder that can be, or use --cache false.",
-        ) from error
-
-
-def pixel_rate(settings: RunSettings, method: Method, width: int) -> float:
-    """The rate of SGD: lr, x 6272 / D under the "width" rule, x what the method asks for."""
+def pixel_rates(planned: Plan) -> dict[str, float]:
+    """SGD's rate by modality: lr, x 6272 / D under the "width" rule, x what the method asks for."""
+    settings = planned.settings
+    encoders = planned.numerics.encoders(planned.modalities, settings.channels)
+    width = next(iter(encoders.values())).embedding
     rule = PUBLISHED_WIDTH / width if settings.lr_rule == "width" else 1.0
-    return settings.lr * rule * method.rate_multiple
+    return {n: settings.lr * rule * planned.method.rate_multiple(m) for n, m in planned.modalities.items()}
 
 
 def provenance(planned: Plan) -> dict[str, Any]:
     """What the set says of where it comes from."""
-    encoders = planned.numerics.encoders(
-        chosen_modalities(planned.store, planned.settings.modalities), planned.settings.channels
-    )
-    width = next(iter(encoders.values())).embedding
+    encoders = planned.numerics.encoders(planned.modalities, planned.settings.channels)
     return {
         "method": planned.method.name,
         "settings": {k: v for k, v in planned.config.items() if k != "data"},
         "seed": planned.settings.seed,
         "data": {"name": planned.store.name, "hash": planned.store.data_hash, "path": planned.data},
         "encoders": {name: encoder.id for name, encoder in encoders.items()},
-        "pixel_rate": pixel_rate(planned.settings, planned.method, width),
+        "pixel_rates": pixel_rates(planned),
         "numerics": planned.numerics.to_dict(),
         "versions": versions(),
         "run_hash": planned.hash,

@@ -8,17 +8,20 @@
 | ``synthetic/`` | the result; it is there when the run is finished |
 | ``metrics.jsonl`` | loss terms of every step |
 | ``checkpoint/`` | where an unfinished run stands |
+| ``snapshots/`` | the set after every so many steps, where asked for |
 | ``log`` | what happened when |
 """
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from limbeck.config import build
+from limbeck.data import cache_root
 from limbeck.engine.checkpoint import FILE as STATE
 from limbeck.engine.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from limbeck.engine.folder import begin, claimed, log, refuse_used
@@ -27,7 +30,7 @@ from limbeck.engine.interrupt import interruptible
 from limbeck.engine.loop import Loop
 from limbeck.engine.metrics import MetricsFile
 from limbeck.engine.numerics import Numerics, choose_device
-from limbeck.engine.plan import Plan, open_cache, plan, present, provenance, versions
+from limbeck.engine.plan import Plan, plan, present, provenance, versions
 from limbeck.errors import ConfigError, LimbeckError, ResumeError
 from limbeck.files import read_json
 from limbeck.progress import Progress
@@ -104,11 +107,11 @@ def _execute(folder: Path, planned: Plan, progress: bool) -> SyntheticSet:
 
 
 def _step(folder: Path, planned: Plan, synthetic: SyntheticSet, progress: bool) -> None:
-    cache = open_cache(planned)
-    loop = Loop(planned, synthetic, cache)
+    cache = cache_root() / "statistics" if planned.settings.cache else None
+    loop = Loop(planned, synthetic, cache, progress=progress)
     state = read_checkpoint(folder / "checkpoint", planned.hash)
     if state is not None:
-        loop.restore(state.step, dict(state.values), dict(state.momenta))
+        loop.restore(state.step, dict(state.values), dict(state.momenta), dict(state.extra))
         log(folder, f"resumed after step {state.step}")
     metrics_path = folder / "metrics.jsonl"
     metrics_path.touch()
@@ -121,7 +124,7 @@ def _step(folder: Path, planned: Plan, synthetic: SyntheticSet, progress: bool) 
         file.truncate(min(size, state.metrics_bytes) if state else 0)
         file.seek(0, 2)
         metrics = MetricsFile(
-            file, loop.items_per_step, state.seconds if state else 0.0, _board(folder, planned, loop.step)
+            file, loop.objective.items_per_step, state.seconds if state else 0.0, _board(folder, planned, loop.step)
         )
 
         about = {"numerics": planned.numerics.to_dict(), "versions": versions()}
@@ -130,14 +133,19 @@ def _step(folder: Path, planned: Plan, synthetic: SyntheticSet, progress: bool) 
             values = {name: value.detach() for name, value in synthetic.values.items()}
             write_checkpoint(
                 folder / "checkpoint",
-                Checkpoint(loop.step, planned.hash, metrics.flush(), metrics.seconds, values, loop.momenta(), about),
-            )
+                Checkpoint(
+                    loop.step, planned.hash, metrics.flush(), metrics.seconds, values, loop.momenta(), about,
+                    loop.objective.state(),
+                ),
+            )  # fmt: skip
 
         saved = time.monotonic()
         try:
             for found in loop.run(planned.settings.steps):
                 metrics.write(found)
                 bar.update(found.step, found.terms, metrics.rate)
+                if planned.settings.snapshots and found.step % planned.settings.snapshots == 0:
+                    _snapshot(folder, synthetic, found.step)
                 if time.monotonic() - saved >= planned.settings.checkpoint_every:
                     keep()
                     saved = time.monotonic()
@@ -151,9 +159,19 @@ def _step(folder: Path, planned: Plan, synthetic: SyntheticSet, progress: bool) 
         finally:
             metrics.close()
             log(folder, f"at step {loop.step}")
-            if cache is not None:
-                log(folder, f"real statistics: {cache.hits} steps from the cache, {cache.misses} computed")
-                cache.close()
+            for line in loop.objective.notes():
+                log(folder, line)
+            loop.close()
+    synthetic.provenance |= loop.objective.learnt()
+
+
+def _snapshot(folder: Path, synthetic: SyntheticSet, step: int) -> None:
+    """Keeps the set as it is after ``step``; one that a killed run kept already is the same."""
+    path = folder / "snapshots" / str(step)
+    if not path.exists():
+        values = {name: value.detach().cpu() for name, value in synthetic.values.items()}
+        about = {**synthetic.provenance, "steps_done": step}
+        dataclasses.replace(synthetic, values=values, provenance=about).save(path)
 
 
 def _planned_again(

@@ -27,7 +27,7 @@ class RunSettings:
         pairs: budget in stored items in all, for methods that work by pair.
         seed: of every random stream of the run; other seeds share no draw.
         steps: updates of the synthetic set (5000 in AVDD).
-        init: selection the first items come from: random, herding.
+        init: selection the first items come from: random, herding, kcenter, forgetting, grand; or "noise" for none.
         factor: l, one stored item decodes to l*l.
         modalities: which of the set's to use; all by default.
         lr: rate of SGD on the normalised values (0.2 in AVDD).
@@ -35,6 +35,8 @@ class RunSettings:
             as it is.
         momentum: of SGD (0.5 in AVDD).
         real_batch: real items of each class a step, without replacement (128 in AVDD).
+        real_statistics: "batch" draws ``real_batch`` items of each class (the papers), "class" looks at all of them.
+        draws: DSA parameters a pair of a bank is looked through with under "class" statistics.
         channels: width of the ConvNets (128 in the papers).
         augment: DSA families joined by "_", one drawn at a time; empty for none.
         dsa_sharing: "class" draws DSA for each class (AVDD, Algorithm 1), "step" once for all classes (its code).
@@ -51,6 +53,7 @@ class RunSettings:
         cache_limit: gigabytes one cache file may take.
         cache_dtype: "fp16" halves the file and rounds the means.
         checkpoint_every: seconds between checkpoints; 0 for every step.
+        snapshots: keep the set every so many steps, in the run's ``snapshots`` folder; 0 for never.
         tensorboard: also write TensorBoard events.
     """
 
@@ -65,6 +68,8 @@ class RunSettings:
     lr_rule: Literal["width", "plain"] = "plain"
     momentum: float = 0.5
     real_batch: int = 128
+    real_statistics: Literal["batch", "class"] = "batch"
+    draws: int = 16
     channels: int = 128
     augment: str = "color_crop_cutout_flip_scale_rotate"
     dsa_sharing: Literal["class", "step"] = "class"
@@ -80,13 +85,14 @@ class RunSettings:
     cache_limit: float = 4.0
     cache_dtype: Literal["fp32", "fp16"] = "fp32"
     checkpoint_every: float = 60.0
+    snapshots: int = 0
     tensorboard: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("steps", "seed"):
+        for name in ("steps", "seed", "snapshots"):
             if getattr(self, name) < 0:
                 raise ConfigError(f"{name} is {getattr(self, name)}", hint="It is 0 or more.")
-        for name in ("factor", "real_batch", "channels", "threads", "group", "real_group"):
+        for name in ("factor", "real_batch", "draws", "channels", "threads", "group", "real_group"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ConfigError(f"{name} is {value}", hint="It is 1 or more.")

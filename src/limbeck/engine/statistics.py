@@ -1,6 +1,6 @@
 """The cache of real class means: a run on the same data and seed, at any budget or weights, skips the real side.
 
-One file for each (data, encoders, seed, draws, numerics): records of fixed size, one a step, each with a checksum, so
+One file for each (data, encoders, seed, draws, numerics): records of fixed size, one a slot, each with a checksum, so
 that a record that was never finished counts as missing. Two runs may write one file at once: equal keys write equal
 bytes.
 """
@@ -25,13 +25,13 @@ from limbeck.files import write_json
 
 if TYPE_CHECKING:
     from limbeck.data.store import PairedStore
-    from limbeck.encoders.base import Encoder
+    from limbeck.engine.eyes import Eyes
     from limbeck.engine.numerics import Numerics
     from limbeck.engine.settings import RunSettings
 
 __all__ = ["StatisticsCache", "statistics_key"]
 
-VERSION = 1
+VERSION = 2
 """Counts changes of how real means are drawn and computed."""
 FILES = 5
 """Full files the folder may hold; beyond that the least recently used go."""
@@ -39,16 +39,14 @@ HEADER = struct.Struct("<II")
 MAGIC = 0x4C424B31  # "LBK1"
 
 
-def statistics_key(
-    store: PairedStore, encoders: Mapping[str, Encoder], settings: RunSettings, numerics: Numerics
-) -> dict[str, Any]:
+def statistics_key(store: PairedStore, eyes: Eyes, settings: RunSettings, numerics: Numerics) -> dict[str, Any]:
     """Everything the real means of a step depend on; neither budget nor loss weights nor rates."""
     return {
         "data": store.data_hash,
-        "encoders": {name: encoder.id for name, encoder in encoders.items()},
-        "seed": settings.seed,
-        "streams": settings.streams,
-        "real_batch": settings.real_batch,
+        "encoders": {name: encoder.id for name, encoder in eyes.encoders.items()},
+        **eyes.key,
+        "real_statistics": settings.real_statistics,
+        "real_batch": settings.real_batch if settings.real_statistics == "batch" else None,
         "version": VERSION,
         "augment": DSA(tuple(settings.augment.split("_"))).id if settings.augment else "",
         "dsa_sharing": settings.dsa_sharing,
@@ -60,12 +58,12 @@ def statistics_key(
 
 
 class StatisticsCache:
-    """Means of each step, from the file or computed and kept.
+    """Means of each slot (a step, or a pair of a bank with its draw), from the file or computed and kept.
 
     Args:
         root: folder of all cache files.
         key: of :func:`statistics_key`.
-        shapes: per modality (C, D).
+        shapes: by name (C, D).
         dtype: "fp32" gives back the very bits; "fp16" rounds, and rounds what was computed just now too, so that a
             run is the same whether or not its means were there.
         limit: bytes the file may take; later steps are computed each time.
@@ -88,13 +86,13 @@ class StatisticsCache:
 
     @property
     def record_bytes(self) -> int:
-        """Bytes a step takes."""
+        """Bytes a slot takes."""
         return HEADER.size + self._payload
 
-    def means(self, step: int, device: torch.device, compute: Callable[[], Mapping[str, Tensor]]) -> dict[str, Tensor]:
-        """Per modality (C, D) on ``device``; ``compute`` is called where the step is not there."""
-        fits = (step + 1) * self.record_bytes <= self._limit
-        payload = self._read(step) if fits else None
+    def means(self, slot: int, device: torch.device, compute: Callable[[], Mapping[str, Tensor]]) -> dict[str, Tensor]:
+        """By name (C, D) on ``device``; ``compute`` is called where the slot is empty."""
+        fits = (slot + 1) * self.record_bytes <= self._limit
+        payload = self._read(slot) if fits else None
         if payload is not None:
             self.hits += 1
             return {k: v.to(device) for k, v in self._unpack(payload).items()}
@@ -103,7 +101,7 @@ class StatisticsCache:
         packed = b"".join(means[k].cpu().numpy().astype(self._dtype).tobytes() for k in self._shapes)
         if fits:
             try:
-                os.pwrite(self._file, HEADER.pack(MAGIC, zlib.crc32(packed)) + packed, step * self.record_bytes)
+                os.pwrite(self._file, HEADER.pack(MAGIC, zlib.crc32(packed)) + packed, slot * self.record_bytes)
             except OSError:  # a full disk ends the keeping, not the run
                 self._limit = 0
         return means if self._dtype.itemsize == 4 else {k: v.to(device) for k, v in self._unpack(packed).items()}
@@ -120,8 +118,8 @@ class StatisticsCache:
     def close(self) -> None:
         os.close(self._file)
 
-    def _read(self, step: int) -> bytes | None:
-        record = os.pread(self._file, self.record_bytes, step * self.record_bytes)
+    def _read(self, slot: int) -> bytes | None:
+        record = os.pread(self._file, self.record_bytes, slot * self.record_bytes)
         if len(record) < self.record_bytes:
             return None
         magic, checksum = HEADER.unpack_from(record)

@@ -3,7 +3,7 @@ and draws."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -16,28 +16,42 @@ from limbeck.rng import stream
 from limbeck.synthetic.factor import decode
 
 if TYPE_CHECKING:
-    from limbeck.banks.random import RandomBank
     from limbeck.data.store import PairedStore
     from limbeck.encoders.base import Encoder, Weights
-    from limbeck.engine.settings import RunSettings
     from limbeck.synthetic import SyntheticSet
 
-__all__ = ["ClassGroup", "Eye", "real_means", "step_eye", "synthetic_means"]
+__all__ = ["COMMON", "ClassGroup", "Eye", "real_means", "synthetic_means"]
+
+COMMON = "/common"
+"""Follows a modality's name where its mean is of common representations; no modality's name has a slash."""
+WHOLE = 128
+"""Items a forward where a class is looked at whole, so that memory does not grow with the real set."""
+
+Means = dict[str, Tensor]
 
 
 @dataclass(frozen=True)
 class Eye:
-    """One step's encoders and its DSA draws by class."""
+    """One step's encoders, its DSA draws by class, and which real items it looks at.
+
+    Args:
+        sample: (seed, stream name) that the real items are drawn from, or None to look at whole classes.
+        slot: where its real means are kept: equal slots have equal means.
+        project: (modality, (N, D) embeddings) -> (N, D) common representations, where the step has a decoupler.
+    """
 
     encoders: Mapping[str, Encoder]
     weights: Mapping[str, Weights]
     augment: DSA | None
     draws: Mapping[int, Draw]
+    sample: tuple[int, tuple[str | int, ...]] | None
+    slot: int
+    project: Callable[[str, Tensor], Tensor] | None = None
 
     def means(
         self, modality: str, items: Tensor, counts: Sequence[int], classes: Sequence[int], spatial: bool
-    ) -> Tensor:
-        """Class means of embeddings.
+    ) -> Means:
+        """Class means of embeddings, and of common representations where there is a decoupler.
 
         Args:
             items: (sum of counts, *shape), class after class.
@@ -46,14 +60,15 @@ class Eye:
             spatial: vectors are not augmented.
 
         Returns:
-            (K, D) float32.
+            (K, D) float32 by name.
         """
         if self.augment is not None and spatial:
             items = self._augmented(items, counts, classes)
         embedded = self.encoders[modality].embed(self.weights[modality], items)
-        if len(set(counts)) == 1:
-            return embedded.view(len(counts), counts[0], -1).mean(1)
-        return torch.stack([part.mean(0) for part in embedded.split(list(counts))])
+        found = {modality: _by_class(embedded, counts)}
+        if self.project is not None:
+            found[modality + COMMON] = _by_class(self.project(modality, embedded), counts)
+        return found
 
     def _augmented(self, items: Tensor, counts: Sequence[int], classes: Sequence[int]) -> Tensor:
         assert self.augment is not None
@@ -63,51 +78,65 @@ class Eye:
         return torch.cat([self.augment(part, self.draws[c]) for part, c in zip(parts, classes, strict=True)])
 
 
-def step_eye(bank: RandomBank, step: int, augment: DSA | None, sharing: str, classes: int, device: torch.device) -> Eye:
-    """The encoders and draws of a step: a function of the run's seed and the step alone, never of budget or weights."""
-    seed, name = bank.names(step)
-    draws: dict[int, Draw] = {}
-    if augment is not None and sharing == "step":
-        draws = dict.fromkeys(range(classes), augment.draw(stream(seed, *name, "dsa")))
-    elif augment is not None:
-        draws = {c: augment.draw(stream(seed, *name, "dsa", c)) for c in range(classes)}
-    return Eye(bank.encoders, bank.weights(step, device), augment, draws)
+def _by_class(embedded: Tensor, counts: Sequence[int]) -> Tensor:
+    if len(set(counts)) == 1:
+        return embedded.view(len(counts), counts[0], -1).mean(1)
+    return torch.stack([part.mean(0) for part in embedded.split(list(counts))])
 
 
 @torch.no_grad()
-def real_means(
-    store: PairedStore, eye: Eye, groups: Sequence[range], settings: RunSettings, seed_name: tuple[int, tuple[str |
-        int, ...]],
-    device: torch.device,
-) -> dict[str, Tensor]:  # fmt: skip
-    """Per modality (C, D): means over up to ``real_batch`` real items of each class, drawn without replacement."""
-    seed, name = seed_name
-    parts: dict[str, list[Tensor]] = {modality: [] for modality in eye.encoders}
+def real_means(store: PairedStore, eye: Eye, groups: Sequence[range], real_batch: int, device: torch.device) -> Means:
+    """By name (C, D): means over up to ``real_batch`` real items of each class, drawn without replacement, or over all
+    of them where the eye draws none."""
+    parts: dict[str, list[Tensor]] = {}
+    for found in (
+        _whole(store, eye, groups, device) if eye.sample is None else _drawn(store, eye, groups, real_batch, device)
+    ):
+        for name, mean in found.items():
+            parts.setdefault(name, []).append(mean)
+    return {name: torch.cat(found) for name, found in parts.items()}
+
+
+def _drawn(
+    store: PairedStore, eye: Eye, groups: Sequence[range], real_batch: int, device: torch.device
+) -> Iterator[Means]:
+    assert eye.sample is not None
+    seed, name = eye.sample
     for group in groups:
         drawn = []
         for c in group:
             rows = torch.tensor(store.rows("train", c))
             order = torch.randperm(len(rows), generator=stream(seed, *name, "real", c))
-            drawn.append(rows[order[: settings.real_batch]])
+            drawn.append(rows[order[:real_batch]])
         rows, counts = torch.cat(drawn), [len(d) for d in drawn]
-        for modality, found in parts.items():
+        for modality in eye.encoders:
             items = store.batch(modality, rows, device)
-            found.append(eye.means(modality, items, counts, group, store.modalities[modality].spatial))
-    return {modality: torch.cat(found) for modality, found in parts.items()}
+            yield eye.means(modality, items, counts, group, store.modalities[modality].spatial)
 
 
-def synthetic_means(
-    stored: Mapping[str, Tensor], synthetic: SyntheticSet, eye: Eye, classes: range
-) -> dict[str, Tensor]:
-    """Per modality (K, D): means over the decoded items of each class, with gradient to ``stored``, its (K*n, *shape)
+def _whole(store: PairedStore, eye: Eye, groups: Sequence[range], device: torch.device) -> Iterator[Means]:
+    for c in (c for group in groups for c in group):
+        rows = torch.tensor(store.rows("train", c))
+        for modality in eye.encoders:
+            total: Means = {}
+            for part in rows.split(WHOLE):
+                items = store.batch(modality, part, device)
+                means = eye.means(modality, items, [len(part)], [c], store.modalities[modality].spatial)
+                for name, mean in means.items():
+                    total[name] = total.get(name, 0) + mean * (len(part) / len(rows))
+            yield total
+
+
+def synthetic_means(stored: Mapping[str, Tensor], synthetic: SyntheticSet, eye: Eye, classes: range) -> Means:
+    """By name (K, D): means over the decoded items of each class, with gradient to ``stored``, its (K*n, *shape)
     values."""
-    means = {}
+    means: Means = {}
     for name, value in stored.items():
         cells = decode(value, synthetic.factor)  # (l*l, K*n, *shape)
         per_class = len(value) // len(classes)
         by_class = cells.unflatten(1, (len(classes), per_class)).transpose(0, 1).flatten(0, 2)
         counts = [per_class * len(cells)] * len(classes)
-        means[name] = eye.means(name, by_class, counts, classes, synthetic.modalities[name].spatial)
+        means |= eye.means(name, by_class, counts, classes, synthetic.modalities[name].spatial)
     return means
 
 
@@ -119,7 +148,7 @@ class ClassGroup:
         stored: per modality the classes' own (K*n, *shape) values, leaves of the graph.
         eye: the step's encoders and draws.
         classes: which.
-        real: per modality (K, D).
+        real: by name (K, D).
     """
 
     def __init__(
@@ -131,8 +160,32 @@ class ClassGroup:
         real: Mapping[str, Tensor],
     ) -> None:
         self._synthetic, self._stored, self._eye = synthetic, stored, eye
-        self.classes, self.real = classes, real
+        self.classes, self._real = classes, real
+
+    @property
+    def real(self) -> Mapping[str, Tensor]:
+        return _private(self._real)
+
+    @property
+    def synthetic(self) -> Mapping[str, Tensor]:
+        return _private(self._means)
+
+    @property
+    def real_common(self) -> Mapping[str, Tensor]:
+        return _common(self._real)
+
+    @property
+    def synthetic_common(self) -> Mapping[str, Tensor]:
+        return _common(self._means)
 
     @cached_property
-    def synthetic(self) -> Mapping[str, Tensor]:
+    def _means(self) -> Means:
         return synthetic_means(self._stored, self._synthetic, self._eye, self.classes)
+
+
+def _private(means: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: mean for name, mean in means.items() if not name.endswith(COMMON)}
+
+
+def _common(means: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name.removesuffix(COMMON): mean for name, mean in means.items() if name.endswith(COMMON)}

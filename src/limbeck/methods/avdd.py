@@ -15,6 +15,7 @@ from limbeck.methods.dm import DM
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from limbeck.modalities import Modality
     from limbeck.synthetic import Budget
 
 __all__ = ["AVDD", "RescaledDM"]
@@ -36,6 +37,8 @@ class AVDD(Method):
     Args:
         base: weight of the DM term.
         icm, cgm: weights of the two cross-modal terms; by default 10, above 10 per class 20 (AVDD).
+        scmm, rscmm: weights of the two terms that pull the modalities' means together, off by default: they hurt
+            (AVDD, table 7).
     """
 
     name = "avdd"
@@ -47,13 +50,15 @@ class AVDD(Method):
     base: float = 1.0
     icm: float | None = None
     cgm: float | None = None
+    scmm: float = 0.0
+    rscmm: float = 0.0
 
     def for_budget(self, budget: Budget) -> Self:
         weight = _published_weight(budget)
         settled = dataclasses.replace(
             self, icm=weight if self.icm is None else self.icm, cgm=weight if self.cgm is None else self.cgm
         )
-        weights = (settled.base, settled.icm or 0.0, settled.cgm or 0.0)
+        weights = (settled.base, settled.icm or 0.0, settled.cgm or 0.0, settled.scmm, settled.rscmm)
         if not all(0 <= w < math.inf for w in weights) or not any(weights):
             raise ConfigError(f"avdd's weights are {weights}", hint="None is below 0 and one at least is above.")
         return settled
@@ -63,6 +68,8 @@ class AVDD(Method):
             "base": (self.base, means.distribution_matching),
             "icm": (self.icm or 0.0, means.icm),
             "cgm": (self.cgm or 0.0, means.cgm),
+            "scmm": (self.scmm, means.scmm),
+            "rscmm": (self.rscmm, means.rscmm),
         }
         return {name: w * term(group.real, group.synthetic) for name, (w, term) in weighted.items() if w}
 
@@ -92,6 +99,6 @@ class RescaledDM(DM):
             raise ConfigError(f"weight is {weight}", where="method.weight", hint="It is 0 or more.")
         return dataclasses.replace(self, weight=weight)
 
-    @property
-    def rate_multiple(self) -> float:
+    def rate_multiple(self, modality: Modality) -> float:
+        del modality
         return 1 + 2 * (self.weight or 0.0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Self
 
 from limbeck.errors import ConfigError
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from limbeck.modalities import Modality
     from limbeck.synthetic import Budget
 
-__all__ = ["REGISTRY", "Group", "Method"]
+__all__ = ["REGISTRY", "Bank", "Group", "Method"]
 
 REGISTRY: dict[str, type[Method]] = {}
 
@@ -31,6 +31,31 @@ class Group(Protocol):
     def synthetic(self) -> Mapping[str, Tensor]:
         """Per modality (K, D): class means of the synthetic embeddings, with gradient."""
 
+    @property
+    def real_common(self) -> Mapping[str, Tensor]:
+        """The same of common representations; empty where the method's bank has no decouplers."""
+
+    @property
+    def synthetic_common(self) -> Mapping[str, Tensor]:
+        """The same of common representations, with gradient."""
+
+
+@dataclass(frozen=True)
+class Bank:
+    """Networks trained on the real set that steps look through.
+
+    Args:
+        members: encoder pairs.
+        decouplers: of each pair; 0 for none.
+        mapping: of a decoupler.
+        hidden: its inner width.
+    """
+
+    members: int
+    decouplers: int
+    mapping: Literal["mlp", "linear"] = "mlp"
+    hidden: int = 512
+
 
 @dataclass(frozen=True)
 class Method:
@@ -45,6 +70,8 @@ class Method:
     paper: ClassVar[str]
     kind: ClassVar[str] = "distillation"
     """"coreset" (chooses real items), "distillation", or "control" (there to be compared with)."""
+    objective: ClassVar[Literal["means", "gradients", "trajectories"]] = "means"
+    """What its loss compares: which of ``limbeck.engine.objectives`` shows it both sides."""
     by: ClassVar[tuple[str, ...]] = ("class",)
     """The budgets it takes: "class", "pairs"."""
     modalities: ClassVar[tuple[int, int | None]] = (1, None)
@@ -63,12 +90,17 @@ class Method:
         return self
 
     @property
-    def rate_multiple(self) -> float:
-        """What the pixel rate is multiplied by."""
+    def bank(self) -> Bank | None:
+        """The trained bank its steps look through, None for fresh random networks."""
+        return None
+
+    def rate_multiple(self, modality: Modality) -> float:
+        """What the rate of a modality's values is multiplied by."""
+        del modality
         return 1.0
 
-    def loss(self, group: Group) -> dict[str, Tensor]:
-        """Named loss terms of a group of classes, summed over its classes; their sum is what is minimised."""
+    def loss(self, group: Any) -> dict[str, Tensor]:
+        """Named loss terms, summed over what is seen (:class:`Group` and its kin); their sum is what is minimised."""
         raise NotImplementedError(f"{self.name} takes no steps")
 
     def check(self, modalities: Mapping[str, Modality], budget: Budget) -> None:

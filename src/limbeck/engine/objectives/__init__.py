@@ -1,0 +1,36 @@
+"""What a step looks at, one file for each kind of method: class means, gradients, trajectories."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from limbeck.engine.objectives.base import Objective
+
+if TYPE_CHECKING:
+    from limbeck.engine.plan import Plan
+    from limbeck.synthetic import SyntheticSet
+
+__all__ = ["Objective", "objective_for"]
+
+
+def objective_for(
+    planned: Plan, synthetic: SyntheticSet, *, cache: Path | None = None, progress: bool = False
+) -> Objective:
+    """The objective of a plan's method.
+
+    Args:
+        cache: folder of cached real statistics, None to keep none.
+        progress: show the stages that come before the first step, such as the training of a bank.
+    """
+    if planned.method.objective == "gradients":
+        from limbeck.engine.objectives.gradients import GradientMatching
+
+        return GradientMatching(planned, synthetic)
+    if planned.method.objective == "trajectories":
+        from limbeck.engine.objectives.trajectories import TrajectoryMatching
+
+        return TrajectoryMatching(planned, synthetic, progress=progress)
+    from limbeck.engine.objectives.means import MeanMatching
+
+    return MeanMatching(planned, synthetic, cache=cache, progress=progress)

@@ -1,0 +1,129 @@
+"""Class means of embeddings, real and synthetic: DM, AVDD, DAVDD and their kind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from limbeck.engine.eyes import BankEyes, Eyes, RandomEyes
+from limbeck.engine.groups import groups
+from limbeck.engine.objectives.base import Objective
+from limbeck.engine.statistics import StatisticsCache, statistics_key
+from limbeck.engine.views import ClassGroup, Eye, real_means
+from limbeck.errors import ConfigError
+
+if TYPE_CHECKING:
+    from limbeck.engine.plan import Plan
+    from limbeck.synthetic import SyntheticSet
+
+__all__ = ["MeanMatching", "eyes_of"]
+
+
+class MeanMatching(Objective):
+    """Looks at groups of whole classes through the step's eye; the real side comes from the cache where it is there.
+
+    Args:
+        cache: folder of cached real means, None to compute them each step.
+        progress: show the training of a bank that is not there yet.
+    """
+
+    def __init__(
+        self, planned: Plan, synthetic: SyntheticSet, *, cache: Path | None = None, progress: bool = False
+    ) -> None:
+        super().__init__(planned, synthetic)
+        self.eyes = eyes_of(planned, self.classes, progress=progress)
+        self.encoders = self.eyes.encoders
+        self.real_groups = groups(self.classes, self.numerics.real_group)
+        self.groups = groups(self.classes, 1 if self.settings.stepping == "per_class" else self.numerics.group)
+        self.cache = None if cache is None else _open(cache, planned, self.eyes)
+        if self.device.type == "cuda":
+            self.store.keep_on(self.device, list(synthetic.values))
+
+    def parts(self, step: int) -> Iterator[dict[str, Tensor]]:
+        eye = self.eye(step)
+        real = self.real(eye)
+        for classes in self.groups:
+            rows = self.rows(classes)
+            leaves = self.leaves(rows)
+            here = {name: mean[classes.start : classes.stop] for name, mean in real.items()}
+            terms = self.method.loss(ClassGroup(self.synthetic, leaves, eye, classes, here))
+            torch.stack(list(terms.values())).sum().backward()
+            self.collect(leaves, rows)
+            yield {name: term.detach() for name, term in terms.items()}
+
+    def eye(self, step: int) -> Eye:
+        """The encoders and draws of ``step``."""
+        return self.eyes.at(step)
+
+    def real(self, eye: Eye) -> dict[str, Tensor]:
+        """By name (C, D): the real side of a step."""
+
+        def compute() -> dict[str, Tensor]:
+            return real_means(self.store, eye, self.real_groups, self.settings.real_batch, self.device)
+
+        return compute() if self.cache is None else self.cache.means(eye.slot, self.device, compute)
+
+    @property
+    def cache_bytes(self) -> int:
+        if self.cache is None:
+            return 0
+        return int(min(self.settings.cache_limit * 1e9, self.cache.record_bytes * self.eyes.slots))
+
+    def notes(self) -> list[str]:
+        if self.cache is None:
+            return []
+        return [f"real statistics: {self.cache.hits} steps from the cache, {self.cache.misses} computed"]
+
+    def close(self) -> None:
+        if self.cache is not None:
+            self.cache.close()
+
+
+def eyes_of(planned: Plan, classes: int, *, progress: bool = False) -> Eyes:
+    """The eyes of a plan's method; trains the bank it looks through where it is not there yet."""
+    settings, numerics, device = planned.settings, planned.numerics, torch.device(planned.numerics.device)
+    modalities = planned.modalities
+    needs = planned.method.bank
+    if needs is None:
+        return RandomEyes(numerics.encoders(modalities, settings.channels), settings, classes, device)
+    from limbeck.banks.decoupler import DecouplerBank
+    from limbeck.banks.pretrained import PretrainedBank
+
+    bank = PretrainedBank.build(
+        planned.store,
+        members=needs.members,
+        channels=settings.channels,
+        modalities=tuple(modalities),
+        device=device,
+        kernels=numerics.kernels,
+        precision=numerics.precision,
+        progress=progress,
+    )
+    decouplers = None
+    if needs.decouplers:
+        decouplers = DecouplerBank.build(
+            planned.store, bank, per_member=needs.decouplers, kind=needs.mapping, hidden=needs.hidden, progress=progress
+        )
+    return BankEyes(bank, decouplers, settings, classes, device)
+
+
+def _open(root: Path, planned: Plan, eyes: Eyes) -> StatisticsCache:
+    settings = planned.settings
+    try:
+        return StatisticsCache(
+            root,
+            statistics_key(planned.store, eyes, settings, planned.numerics),
+            eyes.shapes,
+            settings.cache_dtype,
+            settings.cache_limit * 1e9,
+        )
+    except OSError as error:
+        raise ConfigError(
+            f"the cache cannot be written ({error.strerror})",
+            where=root,
+            hint="Set LIMBECK_CACHE to a folder that can be, or use --cache false.",
+        ) from error
