@@ -39,7 +39,7 @@ def frame_number(store: PairedStore, row: int) -> int:
 
 
 def test_every_reader_describes_itself() -> None:
-    assert list(READERS) == ["manifest", "vggsound", "ave", "av_mnist"]
+    assert list(READERS) == ["manifest", "vggsound", "vggs10k", "ave", "music21", "av_mnist", "avdd_tensors"]
     for name, reader in READERS.items():
         assert reader.name == name
         assert 20 < len(reader.description) < 120
@@ -114,7 +114,7 @@ def ave(clip: Make, tmp_path: Path) -> Path:
 def test_ave_takes_the_windows_inside_whole_events_and_the_centre_of_others(ave: Path, tmp_path: Path) -> None:
     store = made("ave", ave, tmp_path / "s")
     assert list(store.ids) == ["long_01", "long_02", "long_03", "long_2.200"]
-    assert store.classes == ("Bark", "Male speech, man speaking")
+    assert store.classes == ("Male speech, man speaking", "Bark")  # in the order of AVDD's numbers
     # 5 frames a second: at k + 0.5, second k's centre, frame 5 k + 2 is on screen; at 2.4, the event's centre, frame 12
     assert [frame_number(store, k) for k in range(4)] == [7, 12, 17, 12]
     halves = listed("ave", ave, window=0.5)

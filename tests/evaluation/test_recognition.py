@@ -197,9 +197,12 @@ def test_the_interval_is_students() -> None:
 
 def test_several_architectures_are_told_apart(toy: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     from limbeck.encoders import encoders_for
-    from limbeck.evaluation.students import STUDENTS
+    from limbeck.evaluation.students import STUDENTS, Architecture
 
-    monkeypatch.setitem(STUDENTS, "narrow", lambda m, *, channels, **k: encoders_for(m, channels=channels // 4, **k))
+    def build(m, *, channels, **k):
+        return encoders_for(m, channels=channels // 4, **k)
+
+    monkeypatch.setitem(STUDENTS, "narrow", Architecture("a narrow ConvNet", build))
     found = score(picks(toy, 3), toy, students=["convnet", "narrow"])
     assert found["n"] == 4
     alone = score(picks(toy, 3), toy)
@@ -215,6 +218,6 @@ def test_a_mistyped_student_is_told_before_any_is_trained(toy: Any, monkeypatch:
     def never(*_: Any, **__: Any) -> Any:
         raise AssertionError("trained")
 
-    monkeypatch.setattr("limbeck.evaluation.recognition.train", never)
+    monkeypatch.setattr("limbeck.evaluation.trial.train", never)
     with pytest.raises(ConfigError, match="unknown student 'convnett'"):
         score(picks(toy, 1), toy, students=["convnet", "convnett"])

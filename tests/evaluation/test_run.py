@@ -8,8 +8,8 @@ import pytest
 import limbeck
 from limbeck.data.toy import make_toy
 from limbeck.errors import ConfigError, DataError, FormatError
-from limbeck.evaluation import recognition
 from limbeck.evaluation import run as run_module
+from limbeck.evaluation import trial
 
 MACHINE = {"device": "cpu", "kernels": "literal", "threads": 1, "channels": 8}
 
@@ -97,8 +97,8 @@ def test_the_score_of_each_protocol_is_kept(run):
 
 def test_students_can_be_trained_together(run, monkeypatch):
     seen = []
-    original = recognition.train
-    monkeypatch.setattr(recognition, "train", lambda *a, **k: (seen.append(k["at_once"]), original(*a, **k))[1])
+    original = trial.train
+    monkeypatch.setattr(trial, "train", lambda *a, **k: (seen.append(k["at_once"]), original(*a, **k))[1])
     assert limbeck.evaluate(run, seeds=[0, 1], at_once=2, **MACHINE)["settings"]["at_once"] == 2
     assert seen == [2]
 

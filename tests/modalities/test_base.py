@@ -92,3 +92,11 @@ def test_every_kind_comes_back():
     assert [modality_from_dict(m.to_dict()) for m in made] == made
     assert all(isinstance(m, Modality) for m in made)
     assert issubclass(FormatError, LimbeckError)
+
+
+def test_no_modality_is_called_as_the_class_is_in_a_batch():
+    with pytest.raises(ConfigError, match="cannot be called 'label'"):
+        Feature(name="label", shape=(3,))
+    with pytest.raises(FormatError, match="cannot be called 'label'"):
+        modality_from_dict({"kind": "feature", "name": "label", "shape": [3]})
+    assert Feature(name="labels", shape=(3,)).name == "labels"

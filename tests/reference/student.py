@@ -32,3 +32,31 @@ def train_branch(
             loss.backward()
             adam.step()
         schedule.step()
+
+
+def train_branch_sgd(
+    encoder: nn.Module,
+    head: nn.Linear,
+    epochs: list[list[tuple[Tensor, Tensor]]],
+    *,
+    rate: float,
+    momentum: float,
+    weight_decay: float,
+    warm_up: int,
+    drops: tuple[int, ...],
+    clip: float,
+) -> list[float]:
+    """The same with torch.optim.SGD: ``warm_up`` epochs of rising rates, clip_grad_norm_; returns the norms it saw."""
+    parameters = [*encoder.parameters(), *head.parameters()]
+    sgd = torch.optim.SGD(parameters, lr=rate, momentum=momentum, weight_decay=weight_decay)
+    norms, count = [], 0
+    for epoch, batches in enumerate(epochs):
+        for x, y in batches:
+            count += 1
+            rising = min(1.0, count / (warm_up * len(batches)))
+            sgd.param_groups[0]["lr"] = rate * rising * 0.1 ** sum(epoch >= drop for drop in drops)
+            sgd.zero_grad()
+            nn.functional.cross_entropy(head(encoder(x)), y).backward()
+            norms.append(float(nn.utils.clip_grad_norm_(parameters, clip)))
+            sgd.step()
+    return norms

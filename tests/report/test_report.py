@@ -367,3 +367,34 @@ def test_a_name_is_quoted_where_it_is_code(tmp_path):
     text = read(write_report(made)).text
     assert 'limbeck.load("a \\"run\\" of mine")' in text
     assert "limbeck export 'a \"run\" of mine'" in text
+
+
+def test_a_rank_is_no_percentage(tmp_path):
+    """Of retrieval: MedR has no bar and no per cent sign, chance is told by metric, and R@1 leads the page."""
+    mean = {"audio->image R@1": 12.5, "audio->image MedR": 6.5, "image->audio R@1": 17.5, "image->audio MedR": 4.5}
+    result = {
+        "protocol": "retrieval-class",
+        "version": 1,
+        "students": ["convnet"],
+        "runs": [{"student": "convnet"}] * 2,
+        "mean": mean,
+        "chance": None,
+        "chances": {name: 7.0 if "MedR" in name else 10.0 for name in mean},
+        "units": {name: "rank" if "MedR" in name else "%" for name in mean},
+        "majority": None,
+    }
+    table = score_table(result, None, 10)
+    assert [(r.metric, r.unit, r.chance) for r in table.rows] == [
+        ("Sound → Picture R@1", "%", 10.0),
+        ("Sound → Picture MedR", "rank", 7.0),
+        ("Picture → Sound R@1", "%", 10.0),
+        ("Picture → Sound MedR", "rank", 7.0),
+    ]
+    assert table.headline is table.rows[0]
+    assert table.chance is None
+    page = read(write_report(make_run(tmp_path / "run", synthetic_set(), result=result)))
+    text = " ".join(page.text.split())
+    assert "MedR a rank of which less is better" in text
+    assert "10 for Sound → Picture R@1, 7 for Sound → Picture MedR" in text
+    assert "accuracy" not in text.partition("Scores")[0]
+    assert sum(name == "class" and value == "fill" for _, name, value in page.attributes) == 2

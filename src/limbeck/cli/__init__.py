@@ -9,6 +9,12 @@ from limbeck.errors import LimbeckError
 
 __all__ = ["main"]
 
+RESUMED = {
+    "distill": " The run goes on with the same command and --resume.",
+    "bank": " The bank goes on with the same command.",
+    "recipes": " What is finished is kept; the same command goes on.",
+}
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command.
@@ -27,8 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"limbeck: {error}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
-        resumable = " The run goes on with the same command and --resume." if verb == "distill" else ""
-        print(f"limbeck: interrupted.{resumable}", file=sys.stderr)
+        print(f"limbeck: interrupted.{RESUMED.get(verb, '')}", file=sys.stderr)
         return 130
     except BrokenPipeError:  # the reader of our output has gone, as in `limbeck methods | head`
         sys.stderr.close()

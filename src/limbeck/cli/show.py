@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from limbeck.synthetic import SyntheticSet
 
-__all__ = ["cards", "cost", "done", "scores", "summary"]
+__all__ = ["banks", "cards", "cost", "done", "scores", "summary", "table"]
 
 
 def done(synthetic: SyntheticSet, folder: Path) -> None:
@@ -34,21 +34,58 @@ def scores(result: Mapping[str, Any], as_json: bool) -> None:
         return
     whole = result.get("whole")
     title = f"{result['protocol']} v{result['version']}, {result['selection']}, {result['split']} split"
-    columns = ["metric", "score", "95 % interval", "n", *(["whole data"] if whole else []), "chance"]
+    each = _by_student(result)
+    columns = ["student"] if len(each) > 1 else []
+    columns += ["metric", "score", "95 % interval", "n", *(["whole data"] if whole else []), "chance"]
+    upper = _by_student(whole) if whole else {}
     rows = []
-    for metric, mean in result["mean"].items():
-        interval = (result.get("interval") or {}).get(metric)
-        row = [
-            metric,
-            _spread(result, metric),
-            f"{interval[0]:.1f} to {interval[1]:.1f}" if interval else "-",
-            str(result["n"]),
-            *([_spread(whole, metric)] if whole else []),
-            f"{result['chance']:.1f}",
-        ]
-        del mean
-        rows.append(row)
+    for student, (found, n) in each.items():
+        for metric in found["mean"]:
+            interval = (found.get("interval") or {}).get(metric)
+            chance = (result.get("chances") or {}).get(metric, result.get("chance"))
+            row = [
+                *([student] if len(each) > 1 else []),
+                _named(metric, result),
+                _spread(found, metric),
+                f"{interval[0]:.1f} to {interval[1]:.1f}" if interval else "-",
+                str(n),
+                *([_spread(upper[student][0], metric) if student in upper else "-"] if whole else []),
+                "-" if chance is None else f"{chance:.1f}",
+            ]
+            rows.append(row)
     _print_table(title, columns, rows)
+
+
+def _by_student(result: Mapping[str, Any]) -> dict[str, tuple[Mapping[str, Any], int]]:
+    """Architecture -> (mean, std and interval by metric, number of students): no mean over architectures is shown."""
+    several = result.get("by_student") or {result["students"][0]: result}
+    counts = [run["student"] for run in result["runs"]]
+    return {name: (found, counts.count(name)) for name, found in several.items()}
+
+
+def _named(metric: str, result: Mapping[str, Any]) -> str:
+    """The metric with its unit, where it is not per cent."""
+    unit = (result.get("units") or {}).get(metric, "%")
+    return metric if unit == "%" else f"{metric} ({unit}, less is better)"
+
+
+def banks(about: Mapping[str, Any], as_json: bool) -> None:
+    """The banks of a set: what was trained now, what is there, how good it is."""
+    if as_json:
+        _print_json(about)
+        return
+    pairs, maps = about["pretrained"], about.get("decouplers")
+    print(f"{about['data']['name']}: {_stage(pairs, pairs['members'], 'encoder pairs')}")
+    if pairs["validation"]:
+        print("  validation  " + "  ".join(f"{k} {v:.1f}" for k, v in pairs["validation"].items()))
+    if maps:
+        print(f"{about['data']['name']}: {_stage(maps, pairs['members'] * maps['per_member'], 'decouplers')}")
+
+
+def _stage(about: Mapping[str, Any], number: int, what: str) -> str:
+    missing = about["were_missing"]
+    now = f"{missing} trained now" if missing else "all were there"
+    return f"{number} {what}, {now} ({size(about['bytes'])}, {about['path']})"
 
 
 def cards(items: Sequence[Mapping[str, Any]], columns: Sequence[str], as_json: bool) -> None:
@@ -57,6 +94,14 @@ def cards(items: Sequence[Mapping[str, Any]], columns: Sequence[str], as_json: b
         _print_json(items)
         return
     _print_table(None, columns, [[str(item.get(c, "")) for c in columns] for item in items])
+
+
+def table(value: Any, title: str | None, columns: Sequence[str], rows: Sequence[Sequence[str]], as_json: bool) -> None:
+    """``value`` as JSON, or its rows."""
+    if as_json:
+        _print_json(value)
+    else:
+        _print_table(title, columns, rows)
 
 
 def summary(about: Mapping[str, Any], as_json: bool) -> None:
@@ -82,8 +127,8 @@ def cost(about: Mapping[str, Any], as_json: bool) -> None:
     print(f"  memory            {size(about['memory_bytes'])}")
     print(f"  cache on disk     {size(about['cache_bytes'])}")
     print(f"  the set           {size(about['set_bytes'])}")
-    if about["first_items"]:
-        print(f"  besides           {about['first_items']}")
+    for stage in about["first"]:
+        print(f"  before it         {stage}; once for data and width")
 
 
 def duration(seconds: float) -> str:
@@ -131,8 +176,8 @@ def _table(title: str | None, columns: Sequence[str], rows: Sequence[Sequence[st
     from rich.text import Text
 
     table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left")
-    for column in columns:
-        table.add_column(column)
+    for i, column in enumerate(columns):
+        table.add_column(column, no_wrap=i == 0)  # names are there to be typed
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
     return table

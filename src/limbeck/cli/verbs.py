@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from limbeck.cli import show
 from limbeck.cli.parser import given, seeds
-from limbeck.errors import ConfigError
+from limbeck.errors import ConfigError, nearest
 
 if TYPE_CHECKING:
     from jsonargparse import Namespace
@@ -49,6 +49,10 @@ def _evaluate(options: Namespace) -> None:
         data=options.data,
         whole=options.whole,
         whole_seeds=seeds(options.whole_seeds),
+        modalities=options.modalities.split(",") if options.modalities else None,
+        fusion=options.fusion,
+        weights=options.weights,
+        save_weights=options.save_weights,
         channels=options.channels,
         device=options.device,
         kernels=options.kernels,
@@ -61,6 +65,27 @@ def _evaluate(options: Namespace) -> None:
     show.scores(result, options.json)
 
 
+def _bank(options: Namespace) -> None:
+    from limbeck.engine.banks import build_banks
+
+    about = build_banks(
+        options.data,
+        members=options.members,
+        decouplers=options.decouplers,
+        modalities=options.modalities.split(",") if options.modalities else None,
+        channels=options.channels,
+        mapping=options.mapping,
+        hidden=options.hidden,
+        device=options.device,
+        kernels=options.kernels,
+        precision=options.precision,
+        threads=options.threads,
+        at_once=options.at_once,
+        progress=True,
+    )
+    show.banks(about, options.json)
+
+
 def _prepare(options: Namespace) -> None:
     from limbeck.data.prepare import PrepareSettings, prepare
 
@@ -70,6 +95,19 @@ def _prepare(options: Namespace) -> None:
         settings=settings, on_error=options.on_error, workers=options.workers, progress=True,
     )  # fmt: skip
     show.summary(store.summary(), options.json)
+
+
+def _import(options: Namespace) -> None:
+    from limbeck.data import open_data
+    from limbeck.synthetic.foreign import import_avdd
+
+    if options.source != "avdd":
+        raise ConfigError(f"nothing is imported from {options.source!r}", hint=nearest(options.source, ("avdd",)))
+    synthetic = import_avdd(
+        options.root, open_data(options.data), options.out,
+        experiment=options.experiment, step=options.step, factor=options.factor,
+    )  # fmt: skip
+    show.done(synthetic, Path(options.out))
 
 
 def _report(options: Namespace) -> None:
@@ -109,6 +147,35 @@ def _protocols(options: Namespace) -> None:
     show.cards([p.card() for p in PROTOCOLS.values()], ("name", "version", "description"), options.json)
 
 
+def _recipes(options: Namespace) -> None:
+    from limbeck.recipes import listing, recipe
+    from limbeck.recipes.results import COLUMNS, rows
+    from limbeck.recipes.run import run_recipe
+
+    run, *names = options.words if options.words[:1] == ["run"] else ["", *options.words]
+    places = tuple(options.cell.split(",")) if options.cell else ()
+    if len(names) > 1 or (run and not names):
+        hint = "`limbeck recipes` lists the tables, `limbeck recipes run TABLE --data STORE` runs one."
+        raise ConfigError(f"recipes takes one table, not {len(names)}", hint=hint)
+    if not names:
+        tables = listing.list_recipes()
+        show.table(tables, None, listing.TABLES, listing.recipe_rows(tables), options.json)
+    elif not run:
+        cells = listing.list_cells(recipe(names[0]), places)
+        show.table(cells, listing.title(recipe(names[0])), listing.CELLS, listing.cell_rows(cells), options.json)
+    else:
+        if not options.data:
+            raise ConfigError("no --data", hint="Name a data set or a store's folder.")
+        machine = {name: options[name] for name in ("device", "kernels", "precision", "threads")}
+        result = run_recipe(
+            names[0], options.data, cells=places, scale=options.scale, out=options.out, weights=options.weights,
+            seeds=seeds(options.seeds) if options.seeds else None, progress=True, **machine,
+        )  # fmt: skip
+        show.table(result, f"{result['name']}: {result['title']}", COLUMNS, rows(result), options.json)
+        if failed := [cell["name"] for cell in result["cells"] if "error" in cell]:
+            raise ConfigError(f"not run: {', '.join(failed)}", hint="The lines above say why; the rest is kept.")
+
+
 def _doctor(options: Namespace) -> None:
     from limbeck.doctor import diagnose
 
@@ -138,7 +205,9 @@ def _told(options: Namespace) -> tuple[str, Namespace, dict[str, Any]]:
 VERBS: dict[str, Callable[[Any], None]] = {
     "distill": _distill,
     "evaluate": _evaluate,
+    "bank": _bank,
     "prepare": _prepare,
+    "import": _import,
     "report": _report,
     "export": _export,
     "inspect": _inspect,
@@ -146,5 +215,6 @@ VERBS: dict[str, Callable[[Any], None]] = {
     "methods": _methods,
     "datasets": _datasets,
     "protocols": _protocols,
+    "recipes": _recipes,
     "doctor": _doctor,
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,12 +13,17 @@ import numpy as np
 from limbeck.data.idx import read_idx
 from limbeck.data.media import Clip
 from limbeck.data.pictures import read_depth, read_feature, read_image, resize
+from limbeck.data.reel import Reels
 from limbeck.data.rows import Media, Row
 from limbeck.data.settings import PrepareSettings
+from limbeck.data.tensors import read_row
 from limbeck.errors import DataError, LimbeckError
 from limbeck.modalities import Modality
 
-__all__ = ["SILENCE", "Failure", "Plan", "decode", "decode_safely", "window_of"]
+__all__ = ["SILENCE", "Failure", "Plan", "chunks", "decode", "decode_safely", "window_of"]
+
+CHUNK = 8
+"""Items that a worker takes at a time, where they are not windows of one video."""
 
 SILENCE = 1e-4
 """Sound whose peak stays below this (-80 dB of full scale, three steps of 16 bits) is silent."""
@@ -42,14 +47,34 @@ class Failure:
     file: str | None
 
 
-def decode_safely(row: Row, plan: Plan) -> dict[str, Array] | Failure:
-    """:func:`decode`, with anything that goes wrong as a value."""
+def decode_safely(rows: Sequence[Row], plan: Plan) -> list[dict[str, Array] | Failure]:
+    """:func:`decode` of each row, with anything that goes wrong as a value; windows of one video in one pass."""
+    with Reels() as reels:
+        return [_decode_safely(row, plan, reels) for row in rows]
+
+
+def _decode_safely(row: Row, plan: Plan, reels: Reels) -> dict[str, Array] | Failure:
     try:
-        return decode(row, plan)
+        return decode(row, plan, reels)
     except LimbeckError as error:
         return Failure(error.what if error.hint is None else f"{error.what}. {error.hint}", _file_of(error, row))
     except Exception as error:  # a decoder's own bug: one file must not end the work of hours
         return Failure(f"{type(error).__name__}: {error}", _file_of(None, row))
+
+
+def chunks(rows: Iterable[tuple[int, Row]]) -> Iterator[list[tuple[int, Row]]]:
+    """(number, row) pairs as the workers take them: windows that are decoded in one pass stay together."""
+    taken: list[tuple[int, Row]] = []
+    before: object = None
+    for number, row in rows:
+        now = None if row.begin is None else (row.begin, *(m.path for m in row.media.values()))
+        if taken and (now != before or (now is None and len(taken) == CHUNK)):
+            yield taken
+            taken = []
+        taken.append((number, row))
+        before = now
+    if taken:
+        yield taken
 
 
 def _file_of(error: LimbeckError | None, row: Row) -> str | None:
@@ -58,13 +83,24 @@ def _file_of(error: LimbeckError | None, row: Row) -> str | None:
     return next((str(m.path) for m in row.media.values()), None)
 
 
-def decode(row: Row, plan: Plan) -> dict[str, Array]:
+def decode(row: Row, plan: Plan, reels: Reels) -> dict[str, Array]:
     """Modality -> array of its shape and stored type. Raises DataError that names the file."""
+    if row.begin is not None:
+        try:
+            return _decode(row, plan, reels)
+        except DataError:
+            reels.close()  # damage before the window is none of the window's: it is sought by itself
+    return _decode(row, plan, None)
+
+
+def _decode(row: Row, plan: Plan, reels: Reels | None) -> dict[str, Array]:
     arrays: dict[str, Array] = {}
     with ExitStack() as stack:
         clips: dict[Path, Clip] = {}
 
         def clip(media: Media) -> Clip:
+            if reels is not None and row.begin is not None:
+                return reels.get(media.path, row.begin)
             if media.path not in clips:
                 clips[media.path] = stack.enter_context(Clip(media.path))
             return clips[media.path]
@@ -72,7 +108,9 @@ def decode(row: Row, plan: Plan) -> dict[str, Array]:
         # sound first: its window often begins at 0, where a clip is that was just opened
         for name, modality in sorted(plan.modalities.items(), key=lambda pair: pair[1].kind != "audio"):
             media = row.media[name]
-            if modality.kind == "audio":
+            if media.kind == "tensor":
+                arrays[name] = read_row(media.path, media.key, media.index, modality)
+            elif modality.kind == "audio":
                 arrays[name] = _sound(clip(media), row, plan.settings)
             elif media.kind == "video":
                 arrays[name] = _frame(clip(media), row, plan.settings)

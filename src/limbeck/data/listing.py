@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from limbeck.data.meta import SPLITS, digest_of
-from limbeck.data.rows import BadRow, Reader, Row
+from limbeck.data.rows import BadRow, Media, Reader, Row
 from limbeck.data.settings import PrepareSettings
 from limbeck.errors import DataError, nearest
 from limbeck.files import canonical
@@ -33,7 +33,7 @@ class Listing:
         """SHA-256 of what the listing says of its items; paths relative to ``base``."""
         digest = hashlib.sha256()
         for r in self.rows:
-            media = {n: [m.kind, Path(os.path.relpath(m.path, base)).as_posix(), m.index] for n, m in r.media.items()}
+            media = {n: _described(m, base) for n, m in r.media.items()}
             digest.update(canonical([r.id, r.label, r.split, r.captions, r.start, r.end, media]).encode() + b"\n")
         return digest.hexdigest()
 
@@ -45,6 +45,11 @@ class Listing:
             if path not in seen:
                 seen[path] = _state(path)
         return [digest_of([seen[m.path] for m in r.media.values()])[:16] for r in self.rows]
+
+
+def _described(media: Media, base: Path) -> list[Any]:
+    path = Path(os.path.relpath(media.path, base)).as_posix()
+    return [media.kind, path, media.index, *([media.key] if media.key else [])]
 
 
 def _state(path: Path) -> list[int] | None:
@@ -59,7 +64,7 @@ def _state(path: Path) -> list[int] | None:
 def list_rows(source: Reader, settings: PrepareSettings, on_error: str) -> Listing:
     """The items and bad rows of a source.
 
-    Raises DataError at the first bad row under "error", for a class without items, and where nothing is listed.
+    Raises DataError at the first fatal bad row under "error", for a class without items, and where nothing is listed.
     """
     rows: list[Row] = []
     bad: list[BadRow] = []
@@ -70,7 +75,7 @@ def list_rows(source: Reader, settings: PrepareSettings, on_error: str) -> Listi
             reason = f"the id {entry.id!r} is that of row {first[entry.id]}, too"
             checked = BadRow(entry.id, entry.listing, entry.number, reason)
         if isinstance(checked, BadRow):
-            if on_error == "error":
+            if on_error == "error" and checked.fatal:
                 raise DataError(checked.reason, where=f"{checked.listing}, row {checked.number}", hint=SKIP_HINT)
             bad.append(checked)
         else:
@@ -99,7 +104,8 @@ def _classes(source: Reader, rows: Sequence[Row], settings: PrepareSettings) -> 
                 raise DataError(f"no item of class {name!r}", where=source.root, hint=nearest(name, found))
         return settings.classes
     known = source.classes()
-    return tuple(sorted(found)) if known is None else tuple(c for c in known if c in found)
+    ordered = [c for c in known or () if c in found]
+    return (*ordered, *sorted(found - set(ordered)))
 
 
 def _with_splits(rows: Sequence[Row], settings: PrepareSettings) -> list[Row]:

@@ -15,6 +15,7 @@ from typing import Any, Self
 import numpy as np
 
 from limbeck.data.pictures import MAX_PIXELS
+from limbeck.data.sound import mono, resample
 from limbeck.data.wav import MAX_CHANNELS, RATES, check_wav
 from limbeck.errors import DataError
 
@@ -116,14 +117,12 @@ class Clip:
         stream = self._video
         if stream is None:
             raise DataError("has no picture", where=self.path)
-        if not 0 < stream.codec_context.width * stream.codec_context.height <= MAX_PIXELS:
-            size = f"{stream.codec_context.width} x {stream.codec_context.height}"
-            raise DataError(f"frames of {size} are not read", where=self.path)
+        width, height = stream.codec_context.width, stream.codec_context.height
+        if not 0 < width * height <= MAX_PIXELS:
+            raise DataError(f"frames of {width} x {height} are not read", where=self.path)
         moment = self.duration / 2 if at is None else at
         with self._reading("the picture cannot be decoded"):
-            best = self._seeking(lambda: self._last_until(moment, begin=moment))
-            if best is None:
-                best = self._last_until(moment, begin=0)
+            best = self._frame_at(moment)
         if best is None:
             raise DataError(f"has no frame at {moment:.3f} s", where=self.path)
         with self._reading("a frame cannot be converted"):
@@ -131,6 +130,11 @@ class Clip:
             picture: Array = best.reformat(format="rgb24", threads=1).to_ndarray()
         # telephones film sideways and say so
         return np.ascontiguousarray(np.rot90(picture, round(getattr(best, "rotation", 0) / 90) % 4))
+
+    def _frame_at(self, moment: float) -> Any:
+        """The decoded frame on screen at ``moment``, None where there is none."""
+        best = self._seeking(lambda: self._last_until(moment, begin=moment))
+        return self._last_until(moment, begin=0) if best is None else best
 
     def _seeking(self, work: Callable[[], Any]) -> Any:
         """The work's result; None where decoding failed, which may only mean that it began amid a packet."""
@@ -145,23 +149,35 @@ class Clip:
         """The last frame not after ``moment``, decoding from ``begin`` on; None where that is too late."""
         best, last = None, 0.0
         sought = self._go_to(self._video, begin)
-        stream: Any = self._video
-        step = float(1 / stream.average_rate) if stream.average_rate else 0.04
-        late = moment + step / 100  # times are rounded to the container's ticks
-        for frame in self._container.decode(stream):
-            if frame.time is None:
-                continue
-            time = frame.time - self._origin
+        late = moment + self._step / 100  # times are rounded to the container's ticks
+        for time, frame in self._frames():
             if time > late and (best is not None or sought):
                 return best
             if best is None or time >= last:
                 best, last = frame, time
             if time > late:  # the first frame of all comes late: it is what a player shows
                 return best
-        if best is not None and moment - last > 1.5 * step + MISSING:
-            ends = f"the picture ends at {last + step:.2f} s, {moment:.2f} s is needed"
-            raise DataError(f"{ends}: truncated?", where=self.path)
+        if best is not None:
+            self._check_picture(last, moment)
         return best
+
+    @property
+    def _step(self) -> float:
+        """Seconds from frame to frame."""
+        rate = self._video.average_rate if self._video is not None else None
+        return float(1 / rate) if rate else 0.04
+
+    def _frames(self) -> Iterator[tuple[float, Any]]:
+        """(time, frame) from where the container stands."""
+        for frame in self._container.decode(self._video):
+            if frame.time is not None:
+                yield frame.time - self._origin, frame
+
+    def _check_picture(self, last: float, moment: float) -> None:
+        """A stream whose last frame comes long before the moment that is wanted was cut short."""
+        if moment - last > 1.5 * self._step + MISSING:
+            ends = f"the picture ends at {last + self._step:.2f} s, {moment:.2f} s is needed"
+            raise DataError(f"{ends}: truncated?", where=self.path)
 
     def waveform(self, start: float, end: float, rate: int) -> Array:
         """(round((end - start) * rate),) float32: the window, mean over channels, resampled; zeros beyond the clip.
@@ -182,7 +198,8 @@ class Clip:
         old = int(stream.rate)
         first = max(0, math.floor((start - MARGIN) * old))
         source = self._samples(old, first, math.ceil((end + MARGIN) * old))
-        resampled = source if old == rate else self._resampled(source, old, rate)
+        with self._reading("the sound cannot be resampled"):
+            resampled = resample(source, old, rate)
         offset = round((start - first / old) * rate)
         result = np.zeros(round((end - start) * rate), np.float32)
         part = resampled[max(0, offset) : max(0, offset + len(result))]
@@ -197,9 +214,12 @@ class Clip:
             position = self._seeking(lambda: self._decode_into(result, rate, first, first / rate - PREROLL))
             if position is None:
                 position = self._decode_into(result, rate, first, 0)
+        return self._checked(result, rate, position or 0, last)
+
+    def _checked(self, result: Array, rate: int, position: int, last: int) -> Array:
         if not np.isfinite(result).all():
             raise DataError("the sound holds values that are not finite (NaN)", where=self.path)
-        self._check_end(rate, position or 0, last)
+        self._check_end(rate, position, last)
         return result
 
     def _decode_into(self, result: Array, rate: int, first: int, begin: float) -> int | None:
@@ -208,23 +228,30 @@ class Clip:
         Returns the number of the sample where decoding ended; None if it began too late.
         """
         sought = self._go_to(self._audio, begin)
-        position, last = None, first + len(result)
+        end, last = None, first + len(result)
+        for position, samples in self._blocks(rate):
+            if end is None and sought and position > first - WARM * rate:
+                return None
+            end = position + len(samples)
+            low, high = max(position, first), min(end, last)
+            if low < high:
+                result[low - first : high - first] = samples[low - position : high - position]
+            if end >= last:
+                break
+        return end
+
+    def _blocks(self, rate: int) -> Iterator[tuple[int, Array]]:
+        """(number of its first sample, samples) from where the container stands."""
+        position = None
         for frame in self._container.decode(self._audio):
             if frame.sample_rate != rate:
                 raise ValueError(f"its rate changes from {rate} to {frame.sample_rate} Hz")
             if position is None:
                 # only the first time counts: later ones are rounded to ticks, which would tear holes
                 position = round(((frame.time or 0.0) - self._origin) * rate)
-                if sought and position > first - WARM * rate:
-                    return None
-            mono = _mono(frame)
-            low, high = max(position, first), min(position + len(mono), last)
-            if low < high:
-                result[low - first : high - first] = mono[low - position : high - position]
-            position += len(mono)
-            if position >= last:
-                break
-        return position
+            samples = mono(frame)
+            yield position, samples
+            position += len(samples)
 
     def _check_end(self, rate: int, position: int, last: int) -> None:
         """A stream that stops before the end it declares was cut short."""
@@ -237,16 +264,6 @@ class Clip:
         if position < min(last, declared * rate) - MISSING * rate:
             ends = f"the sound ends at {position / rate:.2f} s of the {declared:.2f} s it declares"
             raise DataError(f"{ends}: truncated", where=self.path)
-
-    def _resampled(self, source: Array, old: int, new: int) -> Array:
-        import av
-
-        with self._reading("the sound cannot be resampled"):
-            resampler = av.AudioResampler(format="flt", layout="mono", rate=new)
-            frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(source[None]), format="flt", layout="mono")
-            frame.sample_rate = old
-            parts = [f.to_ndarray()[0] for f in (*resampler.resample(frame), *resampler.resample(None))]
-        return np.concatenate(parts) if parts else np.zeros(0, np.float32)
 
     def close(self) -> None:
         self._container.close()
@@ -264,16 +281,3 @@ def _is_cover(stream: Any) -> bool:
     import av
 
     return bool(stream.disposition & av.stream.Disposition.attached_pic)
-
-
-def _mono(frame: Any) -> Array:
-    """Mean over channels, full scale = 1, (samples,) float32."""
-    raw = frame.to_ndarray()
-    channels = frame.layout.nb_channels
-    values = raw if frame.format.is_planar else raw.reshape(-1, channels).T
-    if values.dtype.kind == "u":
-        values = (values.astype(np.float32) - 128) / 128
-    elif values.dtype.kind == "i":
-        values = values.astype(np.float64) / float(1 << (8 * values.dtype.itemsize - 1))
-    mean: Array = values.mean(axis=0, dtype=np.float64).astype(np.float32)
-    return mean

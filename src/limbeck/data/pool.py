@@ -1,7 +1,8 @@
-"""Work spread over processes: bounded memory, one thread each, and an item that kills its worker is found."""
+"""Work spread over processes: bounded memory, one thread each, and an item that kills or hangs its worker is found."""
 
 from __future__ import annotations
 
+import faulthandler
 import multiprocessing
 import multiprocessing.connection
 import os
@@ -11,7 +12,8 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from itertools import islice
+from functools import partial
+from pathlib import Path
 from typing import Any, TypeVar
 
 from limbeck.errors import LimbeckError
@@ -20,8 +22,9 @@ __all__ = ["cores", "spread"]
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-CHUNK = 8
-"""Items a worker takes at a time."""
+Work = Callable[[list[Item]], list[Result]]
+PATIENCE = 60.0
+"""Seconds an item may take, on the average of its chunk, before its worker counts as hanging."""
 
 
 def cores() -> int:
@@ -30,46 +33,51 @@ def cores() -> int:
 
 
 def spread(
-    function: Callable[[Item], Result],
-    items: Iterable[tuple[int, Item]],
+    function: Work[Item, Result],
+    chunks: Iterable[list[tuple[int, Item]]],
     *,
     workers: int,
     crashed: Callable[[Item], Result],
+    patience: float = PATIENCE,
 ) -> Iterator[tuple[int, Result]]:
-    """(number, function(item)) of each (number, item), in the order they are ready.
+    """(number, result) of each (number, item) of the chunks, in the order they are ready.
 
     Args:
-        function: picklable; raises nothing.
+        function: items -> their results, which do not depend on what else is in the chunk; picklable; raises nothing.
+        chunks: what a worker takes at a time.
         workers: processes; 1 works in this one. One thread either way, so that the numbers are the same.
-        crashed: the result of an item that ended its worker (a decoder may crash on a hostile file).
+        crashed: the result of an item that ended its worker (a decoder may crash on a hostile file), or hung.
+        patience: seconds an item may take in a worker; nothing can stop this process's own decoder.
 
     Raises LimbeckError where worker processes cannot be started at all.
     """
-    source = iter(items)
+    source = iter(chunks)
     if workers <= 1:
         with _one_thread():
-            yield from ((number, function(item)) for number, item in source)
+            for chunk in source:
+                yield from zip((number for number, _ in chunk), function([i for _, i in chunk]), strict=True)
         return
+    work = partial(_watched, function, patience)
     lost: list[tuple[int, Item]] = []
     while True:
-        yield from _in_a_pool(function, source, workers, lost)
+        yield from _in_a_pool(work, source, workers, lost)
         if not lost:
             return
         # the pool broke: what it had in hand is tried again one at a time, to find the item that did it
-        yield from _one_by_one(function, lost, crashed)
+        yield from _one_by_one(work, lost, crashed)
         lost.clear()
 
 
 def _in_a_pool(
-    function: Callable[[Item], Result], source: Iterator[tuple[int, Item]], workers: int, lost: list[tuple[int, Item]]
+    work: Work[Item, Result], source: Iterator[list[tuple[int, Item]]], workers: int, lost: list[tuple[int, Item]]
 ) -> Iterator[tuple[int, Result]]:
     """Works until the source is dry or the pool breaks; ``lost`` then holds what was taken and not done."""
     pending: dict[Future[list[Result]], list[tuple[int, Item]]] = {}
     with _pool(workers) as pool:
         while True:
-            while len(pending) < 4 * workers and (chunk := list(islice(source, CHUNK))):
+            while len(pending) < 4 * workers and (chunk := next(source, None)) is not None:
                 try:
-                    pending[pool.submit(_work, function, [item for _, item in chunk])] = chunk
+                    pending[pool.submit(work, [item for _, item in chunk])] = chunk
                 except BrokenProcessPool:
                     lost.extend(chunk)
                     break
@@ -89,7 +97,7 @@ def _in_a_pool(
 
 
 def _one_by_one(
-    function: Callable[[Item], Result], items: list[tuple[int, Item]], crashed: Callable[[Item], Result]
+    work: Work[Item, Result], items: list[tuple[int, Item]], crashed: Callable[[Item], Result]
 ) -> Iterator[tuple[int, Result]]:
     waiting = iter(items)
     left = next(waiting, None)
@@ -99,14 +107,20 @@ def _one_by_one(
                 number, item = left
                 left = next(waiting, None)
                 try:
-                    yield number, pool.submit(_work, function, [item]).result()[0]
+                    yield number, pool.submit(work, [item]).result()[0]
                 except BrokenProcessPool:
                     yield number, crashed(item)
                     break
 
 
-def _work(function: Callable[[Item], Result], items: list[Item]) -> list[Result]:
-    return [function(item) for item in items]
+def _watched(function: Work[Item, Result], patience: float, items: list[Item]) -> list[Result]:
+    """The work, in a worker that ends itself where it hangs: no thread of Python's could, while a decoder runs."""
+    with Path(os.devnull).open("w") as nowhere:
+        faulthandler.dump_traceback_later(patience * len(items), exit=True, file=nowhere)
+        try:
+            return function(items)
+        finally:
+            faulthandler.cancel_dump_traceback_later()
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from limbeck.data.decode import Failure, Plan, decode_safely
+from limbeck.data.decode import Failure, Plan, chunks, decode_safely
 from limbeck.data.embedding import embed_captions
 from limbeck.data.listing import SKIP_HINT, Listing, list_rows
 from limbeck.data.meta import digest_of
@@ -55,7 +55,8 @@ def prepare(
             finished: rows whose files changed since are decoded again.
         settings: preprocessing.
         on_error: "error" stops at the first bad item and names file and row; "skip" leaves out exactly the bad items
-            and lists them in the store.
+            and lists them in the store. A benchmark's videos that are missing, or that AVDD leaves out, are listed
+            there under both.
         workers: processes; None: one per core.
         progress: show a bar or lines on standard error.
         resume: False starts an unfinished preparation over.
@@ -79,7 +80,7 @@ def prepare(
     with writing_to(Path(out)):
         finished = Path(out).exists()
     if finished:
-        return _reopened(Path(out), {**recorded, **sources}, on_error)
+        return _reopened(Path(out), {**recorded, **sources}, on_error, len(listing.bad))
     with StoreWriter(
         out,
         name=Path(out).resolve().name,
@@ -107,13 +108,14 @@ def _modalities(source: Reader, rows: Sequence[Row], settings: PrepareSettings) 
             raise ConfigError(f"the data has no {name!r}", where="modalities", hint=nearest(name, offered))
     if not names or len(set(names)) != len(names):
         raise ConfigError("name at least one modality, each once", where="modalities")
-    return [_modality(name, rows, settings) for name in names]
+    shapes = source.shapes()
+    return [_modality(name, rows, settings, shapes.get(name)) for name in names]
 
 
-def _modality(name: str, rows: Sequence[Row], settings: PrepareSettings) -> Modality:
+def _modality(name: str, rows: Sequence[Row], settings: PrepareSettings, shape: tuple[int, ...] | None) -> Modality:
     size = settings.image_size
     if name == "image":
-        return Image(shape=(settings.channels, size, size))
+        return Image(shape=shape or (settings.channels, size, size))
     if name == "depth":
         return Depth(shape=(1, size, size))
     if name == "text":
@@ -121,7 +123,7 @@ def _modality(name: str, rows: Sequence[Row], settings: PrepareSettings) -> Moda
     if name == "feature":
         return Feature(shape=(_feature_width(rows),))
     return Audio(
-        shape=(1, settings.n_mels, settings.mel_frames),
+        shape=shape or (1, settings.n_mels, settings.mel_frames),
         sample_rate=settings.sample_rate,
         n_fft=settings.n_fft,
         hop=settings.effective_hop,
@@ -147,7 +149,8 @@ def _recorded(source: Reader, listing: Listing, settings: PrepareSettings) -> di
     return {"reader": source.name, **{k: list(v) if isinstance(v, tuple) else v for k, v in recorded.items()}}
 
 
-def _reopened(out: Path, recorded: dict[str, Any], on_error: str) -> PairedStore:
+def _reopened(out: Path, recorded: dict[str, Any], on_error: str, listed: int) -> PairedStore:
+    """``listed``: rows that were no items before anything was decoded, which "error" allows."""
     hint = "Choose another folder (--out) or delete this one."
     try:
         store = PairedStore.open(out)
@@ -157,7 +160,7 @@ def _reopened(out: Path, recorded: dict[str, Any], on_error: str) -> PairedStore
     if changed:
         names = ", ".join(_MEANING.get(k, k) for k in sorted(changed))
         raise ConfigError(f"holds a store of other data or settings ({names})", where=out, hint=hint)
-    if store.skipped and on_error == "error":
+    if len(store.skipped) > listed and on_error == "error":
         first = store.skipped[0]
         what = f"holds a store that left out {len(store.skipped)} items, the first {first['id']!r}: {first['reason']}"
         raise ConfigError(what, where=out, hint=f"Take it as it is with --on-error skip. {hint}")
@@ -214,7 +217,7 @@ def _decoded(
     from_files = {n: m for n, m in writer.modalities.items() if m.kind != "text"}
     function = partial(decode_safely, plan=Plan(settings, from_files))
     if "text" not in writer.modalities:
-        yield from spread(function, todo, workers=workers, crashed=_crashed)
+        yield from spread(function, chunks(todo), workers=workers, crashed=_crashed)
         return
 
     @lru_cache(maxsize=64)
@@ -224,7 +227,7 @@ def _decoded(
         width = settings.text_width
         return embed_captions([r.captions for r in part], embedding=settings.text_embedding, width=width)
 
-    for k, result in spread(function, todo, workers=workers, crashed=_crashed):
+    for k, result in spread(function, chunks(todo), workers=workers, crashed=_crashed):
         vector = block(k // TEXT_BLOCK)[k % TEXT_BLOCK]
         if isinstance(result, Failure):
             yield k, result
@@ -235,7 +238,7 @@ def _decoded(
 
 
 def _crashed(row: Row) -> dict[str, Any] | Failure:
-    return Failure("crashed the decoder", next((str(m.path) for m in row.media.values()), None))
+    return Failure("crashed or hung the decoder", next((str(m.path) for m in row.media.values()), None))
 
 
 def _relative(file: str | None, root: Path) -> str:

@@ -23,7 +23,9 @@ __all__ = [
     "find_clip",
     "find_listing",
     "inside",
+    "missing",
     "names_in",
+    "plain_name",
     "read_table",
     "reason",
     "seconds",
@@ -39,11 +41,13 @@ _SPLITS = {
 
 @dataclass(frozen=True)
 class Media:
-    """One file of an item. ``kind``: video, audio, image, depth, feature or idx (picture ``index`` of MNIST's)."""
+    """One file of an item. ``kind``: video, audio, image, depth, feature, idx (picture ``index`` of MNIST's) or tensor
+    (row ``index`` of what a .pt file holds under ``key``)."""
 
     kind: str
     path: Path
     index: int = 0
+    key: str = ""
 
 
 @dataclass(frozen=True)
@@ -51,7 +55,8 @@ class Row:
     """One item of a listing.
 
     ``start`` and ``end`` (seconds) bound the event that the window is centred on. ``group``: items that must stay in
-    one split (windows of one video). ``listing`` and ``number``: where a person finds it.
+    one split (windows of one video). ``begin``: windows of one video with the same ``begin``, in ascending order,
+    are decoded in one pass from there (seconds); None: by itself. ``listing`` and ``number``: where a person finds it.
     """
 
     id: str
@@ -64,16 +69,22 @@ class Row:
     start: float | None = None
     end: float | None = None
     group: str = field(default="")
+    begin: float | None = None
 
 
 @dataclass(frozen=True)
 class BadRow:
-    """A row of a listing that makes no item."""
+    """A row of a listing that makes no item.
+
+    ``fatal``: stops preparing unless bad items are to be skipped. What a benchmark's users cannot help (a video that
+    is no longer to be had, one that the papers leave out) is only listed among the skipped.
+    """
 
     id: str
     listing: str
     number: int
     reason: str
+    fatal: bool = True
 
 
 class Reader(ABC):
@@ -101,6 +112,10 @@ class Reader(ABC):
     def classes(self) -> Sequence[str] | None:
         """Class names in the source's own order; None: alphabetical."""
         return None
+
+    def shapes(self) -> Mapping[str, tuple[int, ...]]:
+        """Shapes of modalities that the source decides, whatever the settings say."""
+        return {}
 
     @abstractmethod
     def rows(self) -> Iterator[Row | BadRow]:
@@ -196,13 +211,25 @@ def clips_folder(root: Path, settings: PrepareSettings, known: Sequence[str]) ->
     return next((base / name for name in known if (base / name).is_dir()), base)
 
 
-def find_clip(folder: Path, present: set[str], stems: Sequence[str]) -> Path:
-    """The file of the first stem that is there, of any usual ending; the expected name where there is none."""
+def find_clip(folder: Path, present: set[str], stems: Sequence[str]) -> Path | None:
+    """The file of the first stem that is there, of any usual ending; None where there is none."""
     for stem in stems:
         for ending in (".mp4", ".mkv", ".webm", ".avi", ".mov", ".mpg", ".m4v"):
             if stem + ending in present:
                 return folder / (stem + ending)
-    return folder / (stems[0] + ".mp4")
+    return None
+
+
+def missing(name: str, listing: Path, number: int, folder: Path) -> BadRow:
+    """The row of a video that is not in the folder of clips: listed as skipped, as videos vanish from the web."""
+    return BadRow(name, listing.name, number, f"the video {name} is not in {folder.name}", fatal=False)
+
+
+def plain_name(name: str, what: str) -> str:
+    """``name``, which becomes part of a file's name. Raises DataError where it would lead out of a folder."""
+    if not name or "/" in name or "\\" in name or "\0" in name or name.startswith("."):
+        raise DataError(f"the {what} {name!r} leads out of the folder of clips")
+    return name
 
 
 def names_in(folder: Path) -> set[str]:

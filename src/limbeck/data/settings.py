@@ -39,6 +39,7 @@ class PrepareSettings:
         csv: the listing inside the root, where the root holds several.
         clips: folder of the media, relative to the root.
         allow_outside: follow paths that lead out of the root.
+        keep_dropped: keep the videos that AVDD leaves out (six of AVE's train list, one of VGGS-10K's test split).
     """
 
     image_size: int = 224
@@ -65,6 +66,7 @@ class PrepareSettings:
     csv: str | None = None
     clips: str | None = None
     allow_outside: bool = False
+    keep_dropped: bool = False
 
     def __post_init__(self) -> None:
         _one_of("normalisation", self.normalisation, ("papers", "store"))

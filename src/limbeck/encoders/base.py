@@ -28,6 +28,11 @@ class Encoder(ABC):
         """D, the width of what :meth:`embed` returns."""
 
     @property
+    def layout(self) -> tuple[int, tuple[int, int]] | None:
+        """Channels and grid that an embedding is a flattened map of, channels first; None where it is no map."""
+        return None
+
+    @property
     @abstractmethod
     def id(self) -> str:
         """The architecture in words: what a cache of its outputs is keyed by; kernels and precision are not part."""

@@ -82,6 +82,10 @@ class ConvNet(Encoder):
         return self.channels * math.prod(self.output_grid)
 
     @property
+    def layout(self) -> tuple[int, tuple[int, int]]:
+        return self.channels, self.output_grid
+
+    @property
     def id(self) -> str:
         h, w = self.output_grid
         shape = f"{self.in_channels}x{self.height}x{self.width}"

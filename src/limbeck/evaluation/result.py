@@ -14,7 +14,7 @@ __all__ = ["Result", "Run"]
 
 @dataclass(frozen=True)
 class Run:
-    """One student: its architecture, its seed, and percent by metric ("fused" and one for each modality)."""
+    """One student: its architecture, its seed, and its score by metric, such as "fused" or "image->audio R@1"."""
 
     student: str
     seed: int
@@ -26,8 +26,9 @@ class Result:
     """Scores of all students of one set.
 
     Args:
-        chance: percent that guessing gets, 100 / C.
-        majority: percent that always saying the split's most frequent class gets.
+        chances: what guessing gets, by metric; ``chance`` is that of all of them, None where they differ.
+        units: "%" or "rank" by metric; of a rank, less is better.
+        majority: percent that always saying the split's most frequent class gets; None where that is no answer.
         confusion: [true][predicted] counts of the fused predictions, summed over students; None for many classes.
         settings: what else moves a score's last digits or its meaning.
     """
@@ -42,11 +43,13 @@ class Result:
     data_hash: str
     settings: dict[str, Any]
     runs: tuple[Run, ...]
-    chance: float
-    majority: float
+    chance: float | None
+    majority: float | None
     seconds: float
     confusion: list[list[int]] | None = None
     metrics: tuple[str, ...] = field(default=())
+    chances: dict[str, float] = field(default_factory=dict)
+    units: dict[str, str] = field(default_factory=dict)
 
     def summary(self, metric: str, runs: Sequence[Run] | None = None) -> Summary:
         """Mean, spread and interval over ``runs``, all of them by default."""

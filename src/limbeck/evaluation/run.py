@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,13 +10,14 @@ from limbeck.config import settings_hash
 from limbeck.data import EMBEDDED, cache_root, open_data
 from limbeck.engine.numerics import choose_device
 from limbeck.engine.settings import RunSettings, preset
-from limbeck.errors import ConfigError, DataError
+from limbeck.errors import ConfigError, DataError, FormatError, nearest
 from limbeck.evaluation.study import refuse_repeats
-from limbeck.files import read_json, write_json
+from limbeck.files import digest_file, read_json, write_json
 from limbeck.synthetic import SyntheticSet
 
 if TYPE_CHECKING:
     from limbeck.data.store import PairedStore
+    from limbeck.evaluation.protocols import Protocol
 
 __all__ = ["evaluate"]
 
@@ -30,6 +31,10 @@ def evaluate(
     data: str | Path | PairedStore | None = None,
     whole: bool = False,
     whole_seeds: Sequence[int] = range(3),
+    modalities: Sequence[str] | None = None,
+    fusion: str | None = None,
+    weights: str | Path | None = None,
+    save_weights: str | Path | None = None,
     channels: int | None = None,
     device: str = "auto",
     kernels: str = "auto",
@@ -51,6 +56,12 @@ def evaluate(
         whole: score the whole training split too, under the same protocol; kept in the cache folder, and beside every
             later score for which it was measured.
         whole_seeds: its students.
+        modalities: which of the set's; all by default. One alone gives the papers' A or V columns.
+        fusion: ensemble, sum, concat or attention: how students make one prediction of their modalities; by default
+            the protocol's.
+        weights: a safetensors file that the encoders of every student start from, such as those of students trained
+            on a larger set; heads of another shape are fresh.
+        save_weights: a folder that keeps the trained students as such files, called after architecture and seed.
         channels: width of the students; by default that of the distilling encoder.
         split: whose items the students are scored on.
         at_once: students trained in one pass; by default one on a CPU and all on a GPU; fewer fit a small one's memory.
@@ -58,7 +69,7 @@ def evaluate(
     Returns:
         What ``result.json`` holds: protocol, version, selection, students, seeds, the scores of each student, mean,
         std, n and interval by metric. In a run's folder the last one is kept as ``result.json``, and the last one of
-        each protocol, split and set of students in ``results``.
+        each protocol, split, set of students and, where they are given, modalities, fusion and weights in ``results``.
 
     Raises:
         LimbeckError: of the kind that says what is wrong.
@@ -77,22 +88,32 @@ def evaluate(
         "at_once": at_once,
         **_machine(device, kernels, precision, threads),
     }
-    modalities = tuple(store.modalities if synthetic is None else synthetic.modalities)
+    if fusion is not None and fusion != _rules(protocol).fusion:
+        settings["fusion"] = fusion
+    if weights is not None:
+        settings["weights"] = _digest(Path(weights))
+    files = {"weights": None if weights is None else Path(weights)}
+    keep = None if save_weights is None else Path(save_weights)
+    chosen = _chosen(synthetic, store, modalities)
     if synthetic is None:
-        return _whole(store, modalities, settings, seeds, progress) or {}
-    result = _score(synthetic, store, modalities, settings, seeds, progress)
+        return _whole(store, chosen, settings, files | {"save_weights": keep}, seeds, progress) or {}
+    result = _score(synthetic, store, chosen, settings, files | {"save_weights": keep}, seeds, progress)
     result["trained_on"] = {
         "method": synthetic.provenance.get("method"),
         "items": len(synthetic),
         "bytes": synthetic.bytes,
         "run_hash": synthetic.provenance.get("run_hash"),
     }
-    upper = _whole(store, modalities, settings, whole_seeds, progress, train=whole)
+    upper = _whole(store, chosen, settings, files, whole_seeds, progress, train=whole)
     if upper is not None:
         result["whole"] = upper
     if folder is not None:
         (folder / "results").mkdir(exist_ok=True)
-        write_json(folder / "results" / f"{protocol}-{split}-{'+'.join(students)}.json", result)
+        own = [settings["fusion"]] if "fusion" in settings else []
+        own += ["+".join(chosen)] if modalities is not None else []
+        own += [f"weights-{settings['weights'][:8]}"] if weights is not None else []
+        name = "-".join([protocol, split, "+".join(students), *own])
+        write_json(folder / "results" / f"{name}.json", result)
         write_json(folder / "result.json", result)
     return result
 
@@ -128,9 +149,32 @@ def _store(target: Any, synthetic: SyntheticSet | None, data: Any) -> PairedStor
     return store
 
 
+def _chosen(synthetic: SyntheticSet | None, store: PairedStore, names: Sequence[str] | None) -> tuple[str, ...]:
+    """The modalities students see, in the set's order."""
+    available = tuple(store.modalities if synthetic is None else synthetic.modalities)
+    for name in names or ():
+        if name not in available:
+            raise ConfigError(f"no modality {name!r} here", where="--modalities", hint=nearest(name, available))
+    if names is not None and not names:
+        raise ConfigError("no modality is named", where="--modalities")
+    return available if names is None else tuple(name for name in available if name in names)
+
+
+def _digest(path: Path) -> str:
+    if not path.is_file():
+        raise FormatError("there is no such file of weights", where=path, hint="--save-weights writes such files.")
+    return digest_file(path)
+
+
 def _width(synthetic: SyntheticSet | None, store: PairedStore) -> int:
     recorded = synthetic.provenance.get("settings", {}).get("channels") if synthetic is not None else None
     return int(recorded or preset(store).get("channels", RunSettings.channels))
+
+
+def _rules(protocol: str) -> Protocol:
+    from limbeck.evaluation.protocols import protocol as named
+
+    return named(protocol)
 
 
 def _machine(device: str, kernels: str, precision: str, threads: int | None) -> dict[str, Any]:
@@ -153,6 +197,7 @@ def _whole(
     store: PairedStore,
     modalities: tuple[str, ...],
     settings: dict[str, Any],
+    files: Mapping[str, Path | None],
     seeds: Sequence[int],
     progress: bool,
     *,
@@ -161,16 +206,14 @@ def _whole(
     """The whole training split's score: from the cache, else trained, or None where it is not to be trained."""
     import torch
 
-    from limbeck.evaluation.protocols import protocol
-
-    version = protocol(settings["protocol"]).version
+    version = _rules(settings["protocol"]).version
     key = settings_hash(store.data_hash, modalities, settings, version, list(seeds), torch.__version__)
     path = cache_root() / "whole" / f"{key}.json"
-    if path.exists():
+    if path.exists() and files.get("save_weights") is None:
         return read_json(path)
     if not train:
         return None
-    result = _score(None, store, modalities, settings, seeds, progress)
+    result = _score(None, store, modalities, settings, files, seeds, progress)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_json(path, result)
     return result
@@ -181,24 +224,15 @@ def _score(
     store: PairedStore,
     modalities: tuple[str, ...],
     settings: dict[str, Any],
+    files: Mapping[str, Path | None],
     seeds: Sequence[int],
     progress: bool,
 ) -> dict[str, Any]:
     from limbeck.evaluation.recognition import evaluate_recognition
+    from limbeck.evaluation.retrieval import evaluate_retrieval
 
-    result = evaluate_recognition(
-        synthetic,
-        store,
-        protocol=settings["protocol"],
-        students=settings["students"],
-        seeds=list(seeds),
-        modalities=modalities,
-        channels=settings["channels"],
-        device=settings["device"],
-        kernels=settings["kernels"],
-        precision=settings["precision"],
-        split=settings["split"],
-        at_once=settings["at_once"],
-        progress=progress,
-    )
-    return result.to_dict()
+    score = {"recognition": evaluate_recognition, "retrieval": evaluate_retrieval}[_rules(settings["protocol"]).task]
+    told = {name: value for name, value in settings.items() if name not in ("threads", "weights")}
+    return score(
+        synthetic, store, modalities=modalities, seeds=list(seeds), progress=progress, **told, **files
+    ).to_dict()

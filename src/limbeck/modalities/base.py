@@ -19,6 +19,8 @@ KINDS: dict[str, type[Modality]] = {}
 """Every kind of modality by name; a subclass enters itself."""
 NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
 """What a modality may be called: stores and exports make files of that name, so it must never lead out of a folder."""
+LABEL = "label"
+"""What the class of an item is called in a batch, beside its modalities."""
 SMALLEST, LARGEST = 1e-30, 1e30
 """Of a deviation, and of any constant: what float32 can divide by and hold."""
 
@@ -61,6 +63,8 @@ class Modality:
             object.__setattr__(self, "name", self.kind)
         if not isinstance(self.name, str) or not NAME.fullmatch(self.name):
             raise ConfigError(f"a modality cannot be called {self.name!r}", hint="Use a-z, 0-9 and _, a letter first.")
+        if self.name == LABEL:
+            raise ConfigError(f"a modality cannot be called {self.name!r}", hint="Batches hold the class there.")
         numbers = isinstance(self.shape, tuple) and all(whole(n) for n in self.shape)
         if not numbers or len(self.shape) != (3 if self.spatial else 1):
             form = "(channels, height, width)" if self.spatial else "(width,)"

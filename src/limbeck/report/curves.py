@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Chart", "Line", "loss_chart"]
+__all__ = ["Chart", "Line", "line_chart", "loss_chart"]
 
 WIDTH, HEIGHT, LEFT, BOTTOM, TOP, RIGHT = 720, 280, 64, 34, 14, 14
 POINTS = 300
@@ -52,19 +52,28 @@ def loss_chart(metrics: Sequence[Mapping[str, Any]]) -> Chart | None:
         for name, value in values.items():
             if isinstance(value, int | float) and abs(value) < LARGEST:
                 series.setdefault(name, []).append((float(step["step"]), float(value)))
-    series = {name: _thinned(points) for name, points in series.items()}
+    return line_chart(series, steps=len(metrics))
+
+
+def line_chart(series: Mapping[str, Sequence[tuple[float, float]]], *, steps: int = 0) -> Chart | None:
+    """Lines of (step, value) points; None without a point. The scale is logarithmic where values differ widely.
+
+    Args:
+        steps: what the chart says it is over.
+    """
+    series = {name: _thinned(points) for name, points in series.items() if points}
     everything = [value for points in series.values() for _, value in points]
     if not everything:
         return None
-    logarithmic = min(everything) > 0 and max(everything) > 20 * min(everything)
+    logarithmic = min(everything) > 1e-300 and max(everything) > 20 * min(everything)  # 10 ** -324 is 0
     scale = math.log10 if logarithmic else float
     low, high = scale(min(everything)), scale(max(everything))
     if not logarithmic and low > 0 and low < 0.5 * high:
         low = 0.0
     margin = 0.04 * (high - low) or max(abs(high), 1.0) * 0.1
     low, high = low - (margin if low else 0), high + margin
-    steps = [step for points in series.values() for step, _ in points]
-    start, end = min(steps), max(max(steps), min(steps) + 1)
+    places = [step for points in series.values() for step, _ in points]
+    start, end = min(places), max(max(places), min(places) + 1)
 
     def x(step: float) -> float:
         return LEFT + (step - start) / (end - start) * (WIDTH - LEFT - RIGHT)
@@ -84,11 +93,11 @@ def loss_chart(metrics: Sequence[Mapping[str, Any]]) -> Chart | None:
         x_ticks=[(x(s), f"{s:g}") for s in _round_numbers(start, end, 6) if s == int(s)],
         y_ticks=[(y(v), _short(v)) for v in levels],
         logarithmic=logarithmic,
-        steps=len(metrics),
+        steps=steps,
     )
 
 
-def _thinned(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
+def _thinned(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
     size = math.ceil(len(points) / POINTS)
     bins = [points[i : i + size] for i in range(0, len(points), size)]
     return [(sum(s for s, _ in b) / len(b), sum(v for _, v in b) / len(b)) for b in bins]

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from limbeck.synthetic import SyntheticSet
 
-__all__ = ["Card", "Cell", "Gallery", "Group", "View", "build_gallery"]
+__all__ = ["Card", "Cell", "Gallery", "Group", "View", "build_gallery", "sounds_each", "views"]
 
 ITEMS = 100
 """Stored items shown at most."""
@@ -86,18 +86,18 @@ def build_gallery(synthetic: SyntheticSet, initial: SyntheticSet | None) -> Gall
     if len(rows) < len(synthetic):
         notes.append(f"{len(rows)} of {len(synthetic)} stored items are shown here; limbeck export writes all of them.")
     sets = [synthetic] if initial is None else [synthetic, initial]
-    views: list[list[list[View]]] = [[[] for _ in rows] for _ in sets]
+    shown: list[list[list[View]]] = [[[] for _ in rows] for _ in sets]
     for modality in synthetic.modalities.values():
-        heard = _cells_with_sound(modality, len(rows) * len(sets), synthetic.factor)
+        heard = sounds_each(modality, len(rows) * len(sets), synthetic.factor)
         if isinstance(modality, Audio) and heard < synthetic.factor**2:
             notes.append(f"{heard} of the {synthetic.factor**2} sounds in each item can be played here.")
         values = [s.values[modality.name][rows].detach().cpu() for s in sets]
-        for k, rendered in enumerate(_views(modality, values, synthetic.factor, heard)):
+        for k, rendered in enumerate(views(modality, values, synthetic.factor, heard)):
             for i, view in enumerate(rendered):
-                views[k][i].append(view)
+                shown[k][i].append(view)
     groups: dict[str, list[Card]] = {}
     for i, row in enumerate(rows):
-        card = Card(row, views[0][i], views[1][i] if initial is not None else [], _captions(synthetic, row))
+        card = Card(row, shown[0][i], shown[1][i] if initial is not None else [], _captions(synthetic, row))
         groups.setdefault(_class_of(synthetic, row), []).append(card)
     return Gallery([Group(name, cards) for name, cards in groups.items()], synthetic.factor, len(rows), notes)
 
@@ -131,14 +131,19 @@ def _chosen(synthetic: SyntheticSet) -> list[int]:
     return [int(i) for i in np.sort(np.lexsort((labels, place))[:ITEMS])]
 
 
-def _cells_with_sound(modality: Modality, items: int, factor: int) -> int:
+def sounds_each(modality: Modality, items: int, factor: int) -> int:
     """Cells of each item that get a player: all, or as many as fit SOUND_BYTES; long sounds may get none."""
     if not isinstance(modality, Audio):
         return 0
     return min(factor**2, SOUND_BYTES // max(1, items * (2 * modality.samples + 44)))
 
 
-def _views(modality: Modality, values: Sequence[Tensor], factor: int, heard: int) -> list[list[View]]:
+def views(modality: Modality, values: Sequence[Tensor], factor: int, heard: int) -> list[list[View]]:
+    """Sets of stored (N, *shape) items as views, set by set; all are drawn to the scale of the last.
+
+    Args:
+        heard: cells of each item that get a player; :func:`sounds_each` says how many fit a page.
+    """
     limits = _shared_limits(modality, values[-1])
     out = []
     for stored in values:

@@ -17,7 +17,7 @@ from limbeck.report.read import Run, read_run
 from limbeck.report.scores import Table, confusion_table, score_table
 from limbeck.units import scaled
 
-__all__ = ["write_report"]
+__all__ = ["render_page", "write_report"]
 
 HERE = Path(__file__).parent
 
@@ -38,21 +38,31 @@ def write_report(run_folder: str | Path, out: str | Path | None = None) -> Path:
         ConfigError: if ``out`` cannot be written.
         FormatError: if the folder is not a finished run, or a file in it is damaged.
     """
+    run = read_run(Path(run_folder))
+    path = Path(out) if out is not None else run.folder / "report.html"
+    render_page(HERE / "page.html.j2", path, **_content(run))
+    return path
+
+
+def render_page(template: Path, path: Path, **content: Any) -> None:
+    """Write one HTML file that needs no other. ``template`` may use this room's macros (``parts.html.j2``).
+
+    Raises ConfigError if ``path`` cannot be written.
+    """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-    run = read_run(Path(run_folder))
     pages = Environment(
-        loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=FileSystemLoader([template.parent, HERE]),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     style, script = ((HERE / name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
-    html = pages.get_template("page.html.j2").render(
-        **_content(run), style=style, script=script, policy=_policy(script)
-    )
-    path = Path(out) if out is not None else run.folder / "report.html"
+    html = pages.get_template(template.name).render(**content, style=style, script=script, policy=_policy(script))
     with writing_to(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         write_bytes(path, html.encode())
-    return path
 
 
 def _policy(script: str) -> str:

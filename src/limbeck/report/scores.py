@@ -16,7 +16,8 @@ LARGEST = 1e15
 
 @dataclass(frozen=True)
 class Score:
-    """One metric of one student architecture, in per cent; ``whole`` is the same on the whole training data."""
+    """One metric of one student architecture, in per cent or another ``unit``, such as "rank", of which less is better;
+    ``whole`` is the same on the whole training data, ``chance`` what guessing gets."""
 
     student: str
     metric: str
@@ -28,12 +29,15 @@ class Score:
     whole: float | None
     whole_std: float | None
     whole_n: int | None
+    chance: float | None = None
+    unit: str = "%"
 
 
 @dataclass(frozen=True)
 class Table:
-    """Scores with what they were scored by. ``headline`` is the fused score, or the last; ``majority`` the score of
-    always saying the most frequent class."""
+    """Scores with what they were scored by. ``headline`` is the fused score, or the first; ``chance`` is that of every
+    row, None where they differ; ``majority`` the score of always saying the most frequent class; ``measure`` what the
+    numbers are."""
 
     rows: list[Score]
     chance: float | None
@@ -41,6 +45,7 @@ class Table:
     protocol: str
     selection: str
     headline: Score
+    measure: str
 
 
 @dataclass(frozen=True)
@@ -78,20 +83,28 @@ def score_table(result: Mapping[str, Any] | None, whole: Mapping[str, Any] | Non
     if result is None:
         return None
     upper = _by_student(whole or {})
+    chance = _number(result.get("chance"))
+    chances, units = (found if isinstance(found := result.get(k), Mapping) else {} for k in ("chances", "units"))
+    if chance is None and classes and not chances:
+        chance = 100 / classes
     rows = []
     for student, (found, n) in _by_student(result).items():
         bound, bound_n = upper.get(student, ({}, None))
-        rows += [_score(student, metric, found, n, bound, bound_n) for metric in _metrics(found)]
+        rows += [
+            _score(student, metric, found, n, bound, bound_n, _number(chances.get(metric, chance)), units.get(metric))
+            for metric in _metrics(found)
+        ]
     if not rows:
         return None
-    chance = _number(result.get("chance"))
+    ranks = any(row.unit != "%" for row in rows)
     return Table(
         rows=rows,
-        chance=100 / classes if chance is None and classes else chance,
+        chance=chance,
         majority=_number(result.get("majority")),
         protocol=f"{result.get('protocol', 'an unnamed protocol')} v{result.get('version', '?')}",
         selection=str(result.get("selection", "not recorded")),
-        headline=next((row for row in rows if row.metric == TITLES["fused"]), rows[-1]),
+        headline=next((row for row in rows if row.metric == TITLES["fused"]), rows[0]),
+        measure="R@K in per cent of queries, MedR a rank of which less is better" if ranks else "Accuracy in per cent",
     )
 
 
@@ -104,6 +117,15 @@ def _by_student(result: Mapping[str, Any]) -> dict[str, tuple[Mapping[str, Any],
     return {str(s): (found, runs.count(s) or _count(result.get("n"))) for s, found in several.items()}
 
 
+def _title(metric: str) -> str:
+    """ "fused" -> "Fused", "audio->image R@1" -> "Sound → Picture R@1"."""
+    direction, _, measure = metric.rpartition(" ")
+    query, arrow, gallery = direction.partition("->")
+    if not arrow:
+        return TITLES.get(metric, metric)
+    return f"{TITLES.get(query, query)} → {TITLES.get(gallery, gallery)} {measure}"
+
+
 def _metrics(found: Mapping[str, Any]) -> list[str]:
     """Each modality with a mean, then what they come to together."""
     return sorted(
@@ -112,13 +134,20 @@ def _metrics(found: Mapping[str, Any]) -> list[str]:
 
 
 def _score(
-    student: str, metric: str, found: Mapping[str, Any], n: int | None, whole: Mapping[str, Any], whole_n: int | None
+    student: str,
+    metric: str,
+    found: Mapping[str, Any],
+    n: int | None,
+    whole: Mapping[str, Any],
+    whole_n: int | None,
+    chance: float | None,
+    unit: Any,
 ) -> Score:
     interval = _at(found, "interval", metric)
     low, high = interval if isinstance(interval, list) and len(interval) == 2 else (None, None)
     return Score(
         student=student,
-        metric=TITLES.get(metric, metric),
+        metric=_title(metric),
         mean=float(_at(found, "mean", metric)),
         std=_number(_at(found, "std", metric)),
         n=n,
@@ -127,6 +156,8 @@ def _score(
         whole=_number(_at(whole, "mean", metric)),
         whole_std=_number(_at(whole, "std", metric)),
         whole_n=whole_n,
+        chance=chance,
+        unit="%" if unit is None else str(unit),
     )
 
 

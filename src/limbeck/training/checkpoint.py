@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
+from torch.optim import Optimizer
 
 from limbeck.errors import ResumeError
 from limbeck.files import write_bytes
@@ -15,23 +16,21 @@ from limbeck.files import write_bytes
 __all__ = ["restore", "save"]
 
 
-def save(path: Path, identity: str, epoch: int, weights: Mapping[str, Tensor], adam: torch.optim.Adam) -> None:
-    """Keep weights and moments. ``identity`` says which training they belong to."""
+def save(path: Path, identity: str, epoch: int, weights: Mapping[str, Tensor], optimiser: Optimizer) -> None:
+    """Keep weights and what the optimiser remembers. ``identity`` says which training they belong to."""
     from safetensors.torch import save as packed
 
-    tensors = {f"weight.{k}": w.detach().cpu().contiguous() for k, w in weights.items()}
-    steps = 0.0
+    tensors = {}
     for name, weight in weights.items():
-        state = adam.state[weight]
-        steps = float(state["step"])
-        tensors[f"first.{name}"] = state["exp_avg"].cpu().contiguous()
-        tensors[f"second.{name}"] = state["exp_avg_sq"].cpu().contiguous()
-    about = {"identity": identity, "epoch": epoch, "steps": steps}
+        tensors[f"weight.{name}"] = weight.detach().cpu().contiguous()
+        for key, value in optimiser.state[weight].items():
+            if value is not None:
+                tensors[f"{key}.{name}"] = value.cpu().contiguous()
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_bytes(path, packed(tensors, metadata={"limbeck": json.dumps(about)}))
+    write_bytes(path, packed(tensors, metadata={"limbeck": json.dumps({"identity": identity, "epoch": epoch})}))
 
 
-def restore(path: Path, identity: str, weights: Mapping[str, Tensor], adam: torch.optim.Adam) -> int:
+def restore(path: Path, identity: str, weights: Mapping[str, Tensor], optimiser: Optimizer) -> int:
     """Put back what was kept, in place; returns how many epochs are done.
 
     Raises ResumeError where the file is damaged or belongs to another training.
@@ -48,10 +47,8 @@ def restore(path: Path, identity: str, weights: Mapping[str, Tensor], adam: torc
         raise ResumeError("belongs to another training", where=path, hint="Remove it to start anew.")
     with torch.no_grad():
         for name, weight in weights.items():
-            weight.copy_(tensors[f"weight.{name}"])
-            adam.state[weight] = {
-                "step": torch.tensor(about["steps"], dtype=torch.float32, device=weight.device),
-                "exp_avg": tensors[f"first.{name}"].to(weight.device),
-                "exp_avg_sq": tensors[f"second.{name}"].to(weight.device),
-            }
+            weight.copy_(tensors.pop(f"weight.{name}"))
+    for full, value in tensors.items():
+        key, _, name = full.partition(".")
+        optimiser.state[weights[name]][key] = value.to(weights[name].device)
     return int(about["epoch"])

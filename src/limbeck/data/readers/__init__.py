@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from limbeck.data.manifest import Manifest
 from limbeck.data.readers.av_mnist import AVMNIST
+from limbeck.data.readers.avdd_tensors import AVDDTensors
 from limbeck.data.readers.ave import AVE
+from limbeck.data.readers.music21 import MUSIC21
+from limbeck.data.readers.vggs10k import VGGS10K
 from limbeck.data.readers.vggsound import VGGSound
 from limbeck.data.rows import Reader
 
 __all__ = ["READERS"]
 
-READERS: dict[str, type[Reader]] = {reader.name: reader for reader in (Manifest, VGGSound, AVE, AVMNIST)}
+READERS: dict[str, type[Reader]] = {
+    reader.name: reader for reader in (Manifest, VGGSound, VGGS10K, AVE, MUSIC21, AVMNIST, AVDDTensors)
+}
 """What ``limbeck prepare`` can read, by name."""

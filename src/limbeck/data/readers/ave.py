@@ -1,19 +1,66 @@
 """AVE's layout: ``trainSet.txt``, ``valSet.txt``, ``testSet.txt``, clips ``AVE/<video>.mp4``.
 
-A line of the lists is ``category&video&quality&start&end``, without a header.
+A line of the lists is ``category&video&quality&start&end``, without a header; that of Annotations.txt may have one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from limbeck.data.rows import BadRow, Media, Reader, Row, clips_folder, find_clip, names_in, read_table, reason, seconds
+from limbeck.data.readers.windows import windows
+from limbeck.data.rows import (
+    BadRow,
+    Media,
+    Reader,
+    Row,
+    clips_folder,
+    find_clip,
+    missing,
+    names_in,
+    plain_name,
+    read_table,
+    reason,
+    seconds,
+)
 from limbeck.errors import DataError
 
-__all__ = ["AVE"]
+__all__ = ["AVE", "CLASSES"]
 
 LISTS = (("trainSet.txt", "train"), ("valSet.txt", "validation"), ("testSet.txt", "test"))
+CLASSES = (
+    "Church bell",
+    "Male speech, man speaking",
+    "Bark",
+    "Fixed-wing aircraft, airplane",
+    "Race car, auto racing",
+    "Female speech, woman speaking",
+    "Helicopter",
+    "Violin, fiddle",
+    "Flute",
+    "Ukulele",
+    "Frying (food)",
+    "Truck",
+    "Shofar",
+    "Motorcycle",
+    "Chainsaw",
+    "Acoustic guitar",
+    "Train horn",
+    "Clock",
+    "Banjo",
+    "Goat",
+    "Baby cry, infant cry",
+    "Bus",
+    "Cat",
+    "Horse",
+    "Toilet flush",
+    "Rodents, rats, mice",
+    "Accordion",
+    "Mandolin",
+)
+"""The 28 categories in the order of their numbers in AVDD's tensors (docs/audio_visual.md)."""
+LEFT_OUT = frozenset({"VWi2ENBuTbw", "0-I1-DOC-r8", "TTYevyM_tUw", "K6F1sogt46U", "MWFQerde_h8", "GmetnCLxFHE"})
+"""Videos of the train list that AVDD leaves out, as they cannot be processed."""
 
 
 class AVE(Reader):
@@ -28,6 +75,9 @@ class AVE(Reader):
     def offers(self) -> tuple[str, ...]:
         return ("image", "audio")
 
+    def classes(self) -> Sequence[str]:
+        return CLASSES
+
     def rows(self) -> Iterator[Row | BadRow]:
         folder = clips_folder(self.root, self.settings, ("AVE", "videos", "clips"))
         present = names_in(folder)
@@ -38,33 +88,37 @@ class AVE(Reader):
                 if cells[:2] == ["Category", "VideoID"]:
                     continue
                 name = cells[1] if len(cells) > 1 else ""
+                if name in LEFT_OUT and split in ("train", None) and not self.settings.keep_dropped:
+                    yield BadRow(name, listing.name, number, f"AVDD leaves {name} out", fatal=False)
+                    continue
                 try:
                     label, start, end = _event(cells)
-                    clip = Media("video", find_clip(folder, present, (name,)))
-                    for mark, first, last in self._windows(start, end):
-                        media = {"image": clip, "audio": clip}
-                        item = f"{name}_{mark}"
-                        yield Row(item, listing.name, number, media, label, split, (), first, last, group=name)
+                    path = find_clip(folder, present, (name,))
+                    if path is None:
+                        yield missing(name, listing, number, folder)
+                        continue
+                    media = dict.fromkeys(self.offers, Media("video", path))
+                    for mark, first, last, begin in self._windows(start, end):
+                        yield Row(
+                            f"{name}_{mark}", listing.name, number, media, label, split, (), first, last, name, begin
+                        )
                 except DataError as error:
                     yield BadRow(name, listing.name, number, reason(error))
 
-    def _windows(self, start: float, end: float) -> Iterator[tuple[str, float, float]]:
-        window = self.settings.window
-        count = int((end - start) / window + 1e-9)
-        if not (start.is_integer() and end.is_integer() and count):
-            yield f"{start:.3f}", start, end
+    def _windows(self, start: float, end: float) -> Iterator[tuple[str, float, float, float | None]]:
+        found = list(windows(start, end, self.settings.window))
+        if not (start.is_integer() and end.is_integer() and found):
+            yield f"{start:.3f}", start, end, None
             return
-        for k in range(count):
-            first = start + k * window
-            yield (f"{int(first):02d}" if first.is_integer() else f"{first:.3f}"), first, first + window
+        for first, last, begin in found:
+            yield (f"{int(first):02d}" if first.is_integer() else f"{first:.3f}"), first, last, begin
 
 
 def _event(cells: list[str]) -> tuple[str, float, float]:
     if len(cells) != 5:
         raise DataError(f"has {len(cells)} cells, expected category&video&quality&start&end")
     label, name, _, first, last = cells
-    if not name or "/" in name or "\\" in name or name.startswith("."):
-        raise DataError(f"the video {name!r} leads out of the folder of clips")
+    plain_name(name, "video")
     if not label:
         raise DataError("has no category")
     start, end = seconds(first, "the start"), seconds(last, "the end")

@@ -1,0 +1,217 @@
+"""One scoring, whatever its task: students trained on a set, and what their scores are told with."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from limbeck.encoders import Kernels, Precision, Weights
+from limbeck.errors import ConfigError, nearest
+from limbeck.evaluation.inputs import columns_of, training_data
+from limbeck.evaluation.protocols import Protocol
+from limbeck.evaluation.protocols import protocol as named_protocol
+from limbeck.evaluation.result import Result, Run
+from limbeck.evaluation.students import build_student
+from limbeck.evaluation.study import refuse_repeats
+from limbeck.evaluation.weights import read_weights, save_weights, start
+from limbeck.files import digest_file
+from limbeck.modalities import Modality
+from limbeck.progress import Progress
+from limbeck.training import FUSIONS, Student, TrainingData, train
+
+if TYPE_CHECKING:
+    from limbeck.data.store import PairedStore
+    from limbeck.synthetic import SyntheticSet
+
+__all__ = ["Trial"]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """Students of some architectures and seeds, trained on ``synthetic`` or, where it is None, on the store's whole
+    training split.
+
+    Args:
+        protocol: `limbeck protocols` lists them.
+        students: architectures.
+        seeds: one student of each architecture for each; their streams share nothing with a distillation's.
+        modalities: which of the set's; all by default. One alone gives the papers' A or V columns.
+        fusion: how students make one prediction of their modalities; by default the protocol's.
+        weights: a safetensors file that every student's encoders start from.
+        save_weights: a folder that keeps the trained students.
+        channels: width of the students' networks.
+        split: whose items are scored.
+        at_once: students trained in one pass; see ``limbeck.training.train``.
+
+    Raises:
+        ConfigError: unknown protocol, fusion, student, modality or split; no seed; a seed or student twice.
+        ShapeError: the set's modalities or classes are not the store's; weights that do not fit.
+        DataError: no labels.
+        FormatError: ``weights`` is no file of weights.
+    """
+
+    synthetic: SyntheticSet | None
+    store: PairedStore
+    protocol: str = "recognition-avdd"
+    students: Sequence[str] = ("convnet",)
+    seeds: Sequence[int] = (0, 1, 2, 3, 4)
+    modalities: Sequence[str] | None = None
+    fusion: str | None = None
+    weights: Path | None = None
+    save_weights: Path | None = None
+    channels: int = 128
+    device: str | torch.device = "cpu"
+    kernels: Kernels = "literal"
+    precision: Precision = "fp32"
+    split: str = "test"
+    at_once: int | None = None
+    progress: bool = False
+    started: float = field(default_factory=time.monotonic)
+
+    def __post_init__(self) -> None:
+        if not self.seeds or not self.students:
+            raise ConfigError("a score needs at least one seed and one student", where="--seeds")
+        refuse_repeats("--seeds", self.seeds)
+        refuse_repeats("--students", self.students)
+        task = self.rules.task
+        if self.fusion is not None and task != "recognition":
+            raise ConfigError(f"{self.protocol} has its own classifier", where="--fusion", hint="Leave --fusion out.")
+        if self.fusion is not None and self.fusion not in FUSIONS:
+            raise ConfigError(f"unknown fusion {self.fusion!r}", where="--fusion", hint=nearest(self.fusion, FUSIONS))
+
+    @cached_property
+    def rules(self) -> Protocol:
+        return named_protocol(self.protocol)
+
+    @cached_property
+    def columns(self) -> dict[str, Modality]:
+        """The modalities students see, normalised as the set they are trained on is."""
+        return columns_of(self.synthetic, self.store, self.modalities)
+
+    @cached_property
+    def data(self) -> tuple[TrainingData, list[str]]:
+        """What students are trained on, and the names of classes it has no item of."""
+        return training_data(self.synthetic, self.store, self.columns, self.device)
+
+    @cached_property
+    def networks(self) -> dict[str, Student]:
+        """Students by architecture, untrained."""
+        return {
+            name: build_student(
+                name,
+                self.columns,
+                len(self.store.classes),
+                channels=self.channels,
+                kernels=self.kernels,
+                precision=self.precision,
+                fusion=self.fusion or self.rules.fusion,
+            )
+            for name in self.students
+        }
+
+    @cached_property
+    def given(self) -> Weights | None:
+        """The tensors that encoders start from."""
+        return None if self.weights is None else read_weights(self.weights)
+
+    def train(self) -> Iterator[tuple[str, Student, list[Weights]]]:
+        """Each architecture with its trained students by seed. What is wrong is told before the first is trained."""
+        data, _ = self.data
+        initial = {name: self._initial(student) for name, student in self.networks.items()}
+        steps = -(-len(data) // self.rules.recipe.batch) * self.rules.recipe.epochs * len(self.seeds)
+        title = "whole data" if self.synthetic is None else "students"
+        with Progress(title, steps * len(self.students), shown=self.progress) as bar:
+            for position, (name, student) in enumerate(self.networks.items()):
+                trained = train(
+                    student,
+                    data,
+                    self.rules.recipe,
+                    self.seeds,
+                    device=self.device,
+                    at_once=self.at_once,
+                    report=_reporter(bar, position * steps, self.rules.recipe.batch),
+                    initial=initial[name],
+                )
+                if self.save_weights is not None:
+                    about = {"protocol": self.protocol, "data": self.store.data_hash, "dataset": self.store.name}
+                    for seed, weights in zip(self.seeds, trained, strict=True):
+                        save_weights(self.save_weights, name, seed, student, weights, about)
+                yield name, student, trained
+
+    def result(
+        self,
+        runs: Sequence[Run],
+        metrics: Sequence[str],
+        chances: dict[str, float],
+        items: int,
+        *,
+        settings: dict[str, Any] | None = None,
+        units: dict[str, str] | None = None,
+        majority: float | None = None,
+        confusion: list[list[int]] | None = None,
+    ) -> Result:
+        """Scores with everything that says what they mean.
+
+        Args:
+            items: real items they were scored on.
+            settings: of the task.
+            units: of metrics that are no percentages.
+        """
+        data, missing = self.data
+        same = set(chances.values())
+        return Result(
+            protocol=self.protocol,
+            version=self.rules.version,
+            selection=self.rules.selection,
+            students=tuple(self.students),
+            seeds=tuple(self.seeds),
+            split=self.split,
+            dataset=self.store.name,
+            data_hash=self.store.data_hash,
+            settings={
+                "channels": self.channels,
+                "modalities": list(self.columns),
+                "fusion": self.fusion or self.rules.fusion,
+                "weights": None
+                if self.weights is None
+                else {"file": self.weights.name, "sha256": digest_file(self.weights)},
+                "training_items": len(data),
+                "test_items": items,
+                "missing_classes": missing,
+                "device": str(self.device),
+                "kernels": self.kernels,
+                "precision": self.precision,
+                "threads": torch.get_num_threads(),
+                "at_once": self.at_once,
+                "torch": torch.__version__,
+                **(settings or {}),
+            },
+            runs=tuple(runs),
+            chance=same.pop() if len(same) == 1 else None,
+            chances=chances,
+            units={metric: (units or {}).get(metric, "%") for metric in metrics},
+            majority=majority,
+            seconds=time.monotonic() - self.started,
+            confusion=confusion,
+            metrics=tuple(metrics),
+        )
+
+    def _initial(self, student: Student) -> list[Weights] | None:
+        if self.given is None:
+            return None
+        return start(student, self.given, self.seeds, self.device, self.weights)
+
+
+def _reporter(bar: Progress, before: int, batch: int) -> Callable[[int], None]:
+    started = time.monotonic()
+
+    def report(done: int) -> None:
+        bar.update(before + done, {}, done * batch / max(1e-9, time.monotonic() - started))
+
+    return report
