@@ -1,9 +1,11 @@
-"""The ladder of docs/results.md on one prepared set: every method, budget and seed, scored under one protocol.
+"""The tables of docs/results.md on one prepared set: methods, budgets and seeds, scored under named protocols.
 
-    python -m benchmarks.ladder --data stores/grid_digits --out runs/ladder/grid_digits --workers 2 --threads 1
+    python -m benchmarks.ladder --data stores/grid_digits --out runs/ladder/grid_digits --part ladder
+    python -m benchmarks.ladder --data stores/grid_digits --out runs/ladder/grid_digits --part retrieval --students 2
 
-Each cell is the run that the command printed beside it makes; a cell that is finished is not run again. Nothing is
-chosen by a score.
+Each cell is the run that the command printed beside it makes; a cell that is finished is not run again, one that was
+cut goes on. Nothing is chosen by a score: every method has the settings of its paper or the preset of the data's size,
+and none got a trial.
 """
 
 from __future__ import annotations
@@ -11,40 +13,83 @@ from __future__ import annotations
 import argparse
 import json
 import multiprocessing
-import statistics
 import time
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
+
+from benchmarks import tables
+
+BANK = {"members": 10}
+"""Encoder pairs of DAVDD's bank here; 40 in the paper."""
+GRADIENTS = {
+    ("av_mnist", 1): {"steps": 40}, ("av_mnist", 10): {"steps": 50, "method.inner": 5},
+    ("grid_digits", 1): {"steps": 24}, ("grid_digits", 10): {"steps": 24, "method.inner": 5},
+}  # fmt: skip
+"""DC and DSA: 1000 and 10,000 steps in the papers, with 50 inner epochs at 10 per class."""
+FACTOR = "Herding + factor 2, undistilled"
+
+
+@dataclass(frozen=True)
+class Row:
+    """A method with its settings; ``sets`` seeds of it, one where it has no draw; ``shorter`` loops by data set and
+    budget, so that a set takes about as long as one of AVDD."""
+
+    method: str
+    sets: int = 5
+    settings: dict[str, Any] = field(default_factory=dict)
+    method_settings: dict[str, Any] = field(default_factory=dict)
+    shorter: dict[tuple[str, int], dict[str, Any]] = field(default_factory=dict)
+
 
 ROWS = {
-    "Random": ("random", {}),
-    "Herding": ("herding", {}),
-    "Herding + factor 2, undistilled": ("herding", {"factor": 2}),
-    "DM": ("dm", {}),
-    "DM at AVDD's step length": ("dm_rescaled", {}),
-    "AVDD": ("avdd", {}),
+    "Random": Row("random"),
+    "Herding": Row("herding", 1),
+    FACTOR: Row("herding", 1, {"factor": 2}),
+    "K-center": Row("kcenter", 1),
+    "Forgetting": Row("forgetting"),
+    "GraNd": Row("grand", 3),
+    "DC": Row("dc", 3, shorter=GRADIENTS),
+    "DSA": Row("dsa", 3, shorter=GRADIENTS),
+    "MTT": Row("mtt", 3),
+    "DM": Row("dm"),
+    "DM at AVDD's step length": Row("dm_rescaled"),
+    "AVDD": Row("avdd"),
+    "DAVDD": Row("davdd", 5, {}, BANK),
 }
-SAME_FOR_EVERY_SEED = ("herding",)
-"""Methods without a draw: one set."""
+ABLATION = {
+    "DM": Row("dm"),
+    "DAVDD: bank alone": Row("davdd", 5, {}, {**BANK, "common": 0.0, "joint": 0.0}),
+    "DAVDD: bank and decouplers": Row("davdd", 5, {}, {**BANK, "joint": 0.0}),
+    "DAVDD": Row("davdd", 5, {}, BANK),
+    "DAVDD: whole-class statistics": Row("davdd", 5, {"real_statistics": "class"}, BANK),
+}
+CROSS = ("Random", FACTOR, "DC", "DSA", "MTT", "DM", "AVDD", "DAVDD")
+PAIRS = (("AVDD", FACTOR), ("AVDD", "DM at AVDD's step length"), ("DAVDD", "AVDD"), ("DAVDD", FACTOR))
+"""Differences that are printed, paired by seed."""
 
 
 def main() -> None:
     options = parse()
+    began = time.monotonic()
+    rows = ABLATION if options.part == "ablation" else ROWS
+    if options.part in ("architectures", "fusion"):
+        rows = {name: row for name, row in ROWS.items() if name in (CROSS if options.part == "architectures" else "DM")}
+    rows = {name: row for name, row in rows.items() if not options.rows or name in options.rows}
     cells = [
-        (row, per_class, seed)
+        (name, per_class, seed)
         for per_class in options.per_class
-        for seed in range(options.seeds)
-        for row, (method, _) in ROWS.items()
-        if seed == 0 or method not in SAME_FOR_EVERY_SEED
+        for name, row in rows.items()
+        for seed in range(min(row.sets, options.seeds))
     ]
     context = multiprocessing.get_context("spawn")
-    began = time.monotonic()
-    # the caches (whole-data features and scores) are filled before they are shared
-    with context.Pool(1) as pool:
-        whole = pool.apply(score_whole, (options,))
-        pool.apply(cell, (options, "Herding", options.per_class[0], 0))
+    whole: dict[str, Any] = {}
+    if not options.no_whole:
+        with context.Pool(1) as pool:  # in a process of its own: what it frees is given back
+            whole = pool.apply(score_whole, (options,))
     with context.Pool(options.workers) as pool:
-        results = dict(pool.imap_unordered(work, [(options, *c) for c in cells], chunksize=1))
-    print(table(options, results, whole))
+        results = dict(pool.imap_unordered(work, [(options, rows[c[0]], *c) for c in cells], chunksize=1))
+    print(tables.table(options, rows, results, whole, PAIRS if options.part == "ladder" else ()))
     print(f"\n{len(cells)} sets in {time.monotonic() - began:.0f} s")
 
 
@@ -52,111 +97,86 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", required=True)
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument(
+        "--part", default="ladder", choices=("ladder", "retrieval", "architectures", "ablation", "fusion")
+    )
+    parser.add_argument("--rows", nargs="*", default=[])
     parser.add_argument("--per-class", type=int, nargs="+", default=[1, 10])
-    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--seeds", type=int, default=5, help="sets of each row at most")
     parser.add_argument("--students", type=int, default=5)
-    parser.add_argument("--protocol", nargs="+", default=["recognition-avdd"])
+    parser.add_argument("--architectures", nargs="+", default=["convnet", "lenet", "alexnet", "vgg11", "resnet18"])
+    parser.add_argument("--protocol", default="recognition-avdd")
     parser.add_argument("--split", default="test")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--kernels", default="auto")
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--set", nargs="*", default=[], help="run settings of every distilled row, as name=number")
+    parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--no-whole", action="store_true")
     return parser.parse_args()
 
 
 def work(arguments):
-    options, *place = arguments
-    return tuple(place), cell(options, *place)
+    options, row, *place = arguments
+    return tuple(place), cell(options, row, *place)
 
 
-def cell(options, row: str, per_class: int, seed: int) -> dict:
+def cell(options, row: Row, name: str, per_class: int, seed: int) -> dict[str, Any]:
     """Distil and score one set; what is there already is read."""
     import limbeck
 
-    method, settings = ROWS[row]
-    folder = options.out / row.split(",")[0].replace(" ", "_") / str(per_class) / str(seed)
-    machine = {"device": options.device, "kernels": options.kernels, "threads": options.threads}
-    if method not in ("random", "herding"):
-        settings = settings | {k: float(v) if "." in v else int(v) for k, v in (s.split("=") for s in options.set)}
-    began = time.monotonic()
+    folder = options.out / tables.file_name(name) / str(per_class) / str(seed)
+    settings, own, began = dict(row.settings), dict(row.method_settings), time.monotonic()
+    for key, value in row.shorter.get((Path(options.data).name, per_class), {}).items():
+        (own if key.startswith("method.") else settings)[key.removeprefix("method.")] = value
     if not (folder / "synthetic").exists():
         limbeck.distill(
-            method, options.data, out=folder, resume=(folder / "config.json").exists(),
-            per_class=per_class, seed=seed, **settings, **machine,
+            row.method, options.data, out=folder, resume=(folder / "run.json").exists(), per_class=per_class, seed=seed,
+            method_settings=own, **settings, **machine(options),
         )  # fmt: skip
         (folder / "seconds").write_text(str(time.monotonic() - began))
-    found = {"seconds": float((folder / "seconds").read_text())}
     config = json.loads((folder / "config.json").read_text())
-    found["steps"] = config["steps"]
-    for protocol in options.protocol:
-        path = folder / f"{protocol}.{options.split}.json"
+    found = {"seconds": float((folder / "seconds").read_text()), "steps": config["steps"], "scores": {}}
+    for label, given in scorings(options).items():
+        path = folder / f"{label}.{options.split}.json"
         if not path.exists():
             result = limbeck.evaluate(
-                folder, protocol=protocol, seeds=range(options.students), split=options.split, **machine
+                folder, seeds=range(options.students), split=options.split, **given, **machine(options)
             )
             path.write_text(json.dumps(result))
-        found[protocol] = json.loads(path.read_text())
+        found["scores"][label] = json.loads(path.read_text())
     return found
 
 
-def score_whole(options) -> dict:
+def scorings(options) -> dict[str, dict[str, Any]]:
+    """What a part scores each set by: a file name, and what ``limbeck evaluate`` is told."""
+    if options.part == "retrieval":
+        return {"retrieval-class": {"protocol": "retrieval-class"}}
+    if options.part == "architectures":
+        return {
+            f"{options.protocol}.{name}": {"protocol": options.protocol, "students": (name,)}
+            for name in options.architectures
+        }
+    if options.part == "fusion":
+        return {
+            f"{options.protocol}.{name}": {"protocol": options.protocol, "fusion": name}
+            for name in ("sum", "concat", "attention", "ensemble")
+        }
+    return {options.protocol: {"protocol": options.protocol}}
+
+
+def score_whole(options) -> dict[str, Any]:
     import limbeck
 
-    machine = {"device": options.device, "kernels": options.kernels, "threads": options.threads}
+    if options.part == "architectures":  # hours on two cores
+        return {}
     return {
-        protocol: limbeck.evaluate(options.data, protocol=protocol, seeds=range(3), split=options.split, **machine)
-        for protocol in options.protocol
+        label: limbeck.evaluate(options.data, seeds=range(3), split=options.split, **given, **machine(options))
+        for label, given in scorings(options).items()
     }
 
 
-def table(options, results: dict, whole: dict) -> str:
-    lines = []
-    for protocol in options.protocol:
-        metrics = list(whole[protocol]["mean"])
-        names = {"audio": "A", "image": "V", "fused": "AV"}
-        order = [m for m in ("audio", "image", "fused") if m in metrics]
-        version = whole[protocol]["version"]
-        lines += ["", f"`{protocol}` v{version}, {options.split} split, chance {whole[protocol]['chance']:.0f}", ""]
-        lines += [
-            f"| per class | row | {' | '.join(names[m] for m in order)} | sets x students | steps | s a set |",
-            f"|---|---|{'---|' * len(order)}---|---|---|",
-        ]
-        for per_class in options.per_class:
-            for row in ROWS:
-                found = [r for (name, n, _), r in sorted(results.items()) if (name, n) == (row, per_class)]
-                cells = [spread([run["scores"][m] for r in found for run in r[protocol]["runs"]]) for m in order]
-                took = statistics.median(r["seconds"] for r in found)
-                lines.append(
-                    f"| {per_class} | {row} | {' | '.join(cells)} | {len(found)} x {options.students} "
-                    f"| {found[0]['steps']} | {took:.0f} |"
-                )
-            for better, base in (("AVDD", "Herding + factor 2, undistilled"), ("AVDD", "DM at AVDD's step length")):
-                lines.append(difference(options, results, protocol, per_class, better, base, order))
-        cells = [spread([run["scores"][m] for run in whole[protocol]["runs"]]) for m in order]
-        lines.append(f"| all | Whole data | {' | '.join(cells)} | {whole[protocol]['n']} students | | |")
-    return "\n".join(lines)
-
-
-def difference(options, results, protocol, per_class, better, base, order) -> str:
-    """Paired by set seed, each set's score the mean of its students: mean difference and 95 % interval."""
-    from limbeck.evaluation.study import summarise
-
-    cells = []
-    for metric in order:
-        gaps = []
-        for seed in range(options.seeds):
-            other = results.get((base, per_class, seed)) or results[(base, per_class, 0)]
-            one = results[(better, per_class, seed)]
-            gaps.append(one[protocol]["mean"][metric] - other[protocol]["mean"][metric])
-        found = summarise(gaps)
-        low, high = found.interval or (float("nan"), float("nan"))
-        cells.append(f"{found.mean:+.1f} [{low:+.1f}, {high:+.1f}]")
-    return f"| {per_class} | *{better} minus {base}* | {' | '.join(cells)} | {options.seeds} pairs | | |"
-
-
-def spread(scores: list[float]) -> str:
-    return f"{statistics.mean(scores):.1f} ± {statistics.stdev(scores):.1f}" if len(scores) > 1 else f"{scores[0]:.1f}"
+def machine(options) -> dict[str, Any]:
+    return {"device": options.device, "kernels": options.kernels, "threads": options.threads}
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
-"""Seconds a step of AVDD: ours, the floor, and a literal class-by-class loop, all in one run.
+"""Seconds a step of AVDD or DAVDD: ours, the floor, and AVDD's literal class-by-class loop, all in one run.
 
     python -m benchmarks.step --image 3x32x32 --mel 64x32 --per-class 10 --factor 2
     python -m benchmarks.step --precision bf16
     python -m benchmarks.step --image 3x224x224 --mel 128x56 --device cuda
+    python -m benchmarks.step --method davdd
 
 The floor is the encoders' own forward and backward to the pixels on the synthetic batch, in the best of our
 group sizes, with the same kernels and precision. Contenders take turns, so that a machine whose speed drifts
@@ -46,6 +47,7 @@ def main() -> None:
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--method", default="avdd", choices=("avdd", "davdd"))
     parser.add_argument("--image", default="3x32x32")
     parser.add_argument("--mel", default="64x32")
     parser.add_argument("--classes", type=int, default=10)
@@ -70,18 +72,19 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, list[float]]
         channels=channels, mel=mel, captions=False,
     )  # fmt: skip
     planned = plan(
-        "avdd",
+        options.method,
         store,
         settings={
             "per_class": options.per_class, "factor": options.factor, "init": "random", "steps": 10**6,
             "channels": options.channels, "real_batch": options.real_batch, "precision": options.precision,
             "kernels": options.kernels, "device": options.device, "threads": options.threads, "lr": 1e-9,
-            "cache_limit": 1000.0,
+            "cache_limit": 1000.0, **({"real_statistics": "class", "draws": 1} if options.method == "davdd" else {}),
         },
+        method_settings={"members": 1, "decouplers": 1} if options.method == "davdd" else {},
     )  # fmt: skip
     options.resolved = planned.numerics
     start = initial_set(store, planned.settings, planned.numerics, {})
-    make = lambda cache: Loop(planned, start, cache)  # noqa: E731
+    make = lambda cache: Loop(planned, start, cache, rehearse=True)  # noqa: E731
     uncached = make(None)
     cache = folder / "cache"
     filling = make(cache)
@@ -94,12 +97,16 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, list[float]]
         "floor": floor,
         "cached": lambda: next(cached.run(10**6)),
         "uncached": lambda: next(uncached.run(10**6)),
-        # the scripts run in fp32; under bf16 the literal loop is still theirs
-        "literal, memory kept": LiteralLoop(uncached, cached=False, autocast=False).step,
-        "literal": LiteralLoop(uncached, cached=False, autocast=False).step,
-        "literal cached": LiteralLoop(uncached, cached=True, autocast=False).step,
-        **({"literal bf16": LiteralLoop(uncached, cached=False, autocast=True).step} if bf16 else {}),
     }
+    if options.method == "davdd":
+        del contenders["uncached"]  # one pass over the whole set
+    else:  # the scripts run in fp32; under bf16 the literal loop is still theirs
+        contenders |= {
+            "literal, memory kept": LiteralLoop(uncached, cached=False, autocast=False).step,
+            "literal": LiteralLoop(uncached, cached=False, autocast=False).step,
+            "literal cached": LiteralLoop(uncached, cached=True, autocast=False).step,
+            **({"literal bf16": LiteralLoop(uncached, cached=False, autocast=True).step} if bf16 else {}),
+        }
     seconds: dict[str, list[float]] = {name: [] for name in contenders}
     for turn in range(
         options.repeats + 1
@@ -165,13 +172,13 @@ def report(options: argparse.Namespace, seconds: dict[str, list[float]]) -> None
         "numerics": options.resolved.to_dict(),
         "seconds": {name: statistics.median(values) for name, values in seconds.items()},
         "cached / floor": ratio("cached", "floor"),
-        "literal / uncached": ratio("literal", "uncached"),
-        "literal / cached": ratio("literal", "cached"),
-        "literal cached / cached": ratio("literal cached", "cached"),
-        "literal, memory kept / uncached": ratio("literal, memory kept", "uncached"),
     }
-    if "literal bf16" in seconds:
-        result["literal bf16 / uncached"] = ratio("literal bf16", "uncached")
+    for a, b in (
+        ("literal", "uncached"), ("literal", "cached"), ("literal cached", "cached"),
+        ("literal, memory kept", "uncached"), ("literal bf16", "uncached"),
+    ):  # fmt: skip
+        if a in seconds:
+            result[f"{a} / {b}"] = ratio(a, b)
     if options.json:
         print(json.dumps(result))
         return

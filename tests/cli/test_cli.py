@@ -249,6 +249,14 @@ def test_small_numbers_survive_a_config(toy, tmp_path):
     assert main(["distill", "dm", "--config", str(first / "config.json"), "--out", str(tmp_path / "2")]) == 0
 
 
+def test_numbers_are_joined_by_commas(toy, tmp_path):
+    quick = ["--per-class", "1", "--steps", "1", "--method.experts", "1", "--out", str(tmp_path / "run"), *QUICK]
+    told = ["--method.inner-steps", "2,1", "--method.step-size", "0.01"]
+    assert main(["distill", "mtt", "--data", str(toy.path), *quick, *told]) == 0
+    method = json.loads((tmp_path / "run" / "config.json").read_text())["method"]
+    assert (method["inner_steps"], method["step_size"]) == ([2, 1], [0.01, 0.01])
+
+
 def test_input_and_output_that_fail_are_said(run, capsys):
     assert main(["report", str(run), "--out", "/proc/x/y.html"]) in (1, 2)
     said = capsys.readouterr().err

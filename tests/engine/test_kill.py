@@ -25,6 +25,9 @@ PATHS = {
     "avdd": {"threads": 1, "lr": 0.001},  # herding, factor 2, and the cache of real means
 }
 
+EVOLVING = {"threads": 1, "modalities": ("image",), "method_settings": {"outer": 20, "inner": 2}}
+"""DC trains its network on the set between steps, 20 steps a network."""
+
 
 class Mortal(type(Path())):
     """A path whose process dies just before a file takes its place."""
@@ -52,7 +55,7 @@ def work(method: str, store: Path, out: Path, cache: str, die_at_save: int | Non
     if started:
         limbeck.distill(method, out=out, resume=True)
     else:
-        limbeck.distill(method, store, out=out, **SETTINGS, **PATHS[method])
+        limbeck.distill(method, store, out=out, **SETTINGS, **(PATHS | {"dc": EVOLVING})[method])
 
 
 @pytest.fixture(scope="module")
@@ -128,3 +131,17 @@ def test_killed_during_a_save(toy, whole, tmp_path, processes, save, own_cache):
     assert list((tmp_path / "run" / "checkpoint").glob(".*.tmp"))
     finish(processes, arguments)
     check(tmp_path / "run", whole)
+
+
+def test_killed_inside_a_round(toy, tmp_path, processes, own_cache):
+    done = limbeck.distill("dc", toy, out=tmp_path / "whole", **SETTINGS, **EVOLVING)
+    arguments = ("dc", toy.path, tmp_path / "run", str(own_cache))
+    process = processes.Process(target=work, args=arguments)
+    process.start()
+    while process.is_alive() and lines(tmp_path / "run" / "metrics.jsonl") < 30:
+        time.sleep(0.0005)
+    process.kill()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
+    finish(processes, arguments)
+    check(tmp_path / "run", ("dc", done))

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from limbeck.errors import DataError
 from limbeck.rng import stream
-from limbeck.selection import herding as module
+from limbeck.selection import rows as module
 from limbeck.selection.herding import herding
 
 

@@ -186,6 +186,7 @@ def _told(options: Namespace) -> tuple[str, Namespace, dict[str, Any]]:
     """Method name, its options, and the settings among them: what was typed, over what the --config file says."""
     from limbeck.config import read_settings
     from limbeck.engine.settings import RunSettings
+    from limbeck.methods import method_class
 
     name = options.method_name
     chosen = options[name]
@@ -197,7 +198,7 @@ def _told(options: Namespace) -> tuple[str, Namespace, dict[str, Any]]:
             raise ConfigError(f"{key} is {value!r}", where=chosen.config)
     typed = chosen.get("method")
     if typed is not None:
-        method |= {k: v for k, v in typed.as_dict().items() if v is not None}
+        method |= given(typed, method_class(name))
     told |= given(chosen, RunSettings) | ({"data": chosen.data} if chosen.data else {})
     return name, chosen, {**told, "method_settings": method}
 

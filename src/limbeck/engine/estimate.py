@@ -18,8 +18,13 @@ from limbeck.engine.plan import Plan
 
 __all__ = ["estimate"]
 
-FIRST = {"herding": "a network is trained on the whole training split before the first step, once for data and width"}
-"""Selections that cost something, and what: not in the seconds."""
+FIRST = {
+    "herding": "a network is trained on the whole training split",
+    "kcenter": "a network is trained on the whole training split",
+    "forgetting": "a network is trained on the whole training split and watched, for each seed",
+    "grand": "ten networks are trained on the whole training split, for a few epochs",
+}
+"""Selections that cost something, and what."""
 
 
 def estimate(planned: Plan, *, trials: int = 3) -> dict[str, Any]:
@@ -45,7 +50,7 @@ def estimate(planned: Plan, *, trials: int = 3) -> dict[str, Any]:
     seconds: dict[str, float] = {}
     with TemporaryDirectory() as folder:
         for name in ("seconds_per_step", "seconds_per_step_cached"):  # the second pass finds the first one's means
-            loop = Loop(planned, start, Path(folder) if settings.cache else None)
+            loop = Loop(planned, start, Path(folder) if settings.cache else None, rehearse=True)
             times = []
             for _ in range(trials + 1):
                 began = time.perf_counter()
@@ -62,8 +67,17 @@ def estimate(planned: Plan, *, trials: int = 3) -> dict[str, Any]:
         "seconds_cached": seconds["seconds_per_step_cached"] * settings.steps,
         "memory_bytes": _peak(loop.device),
         "cache_bytes": kept,
-        "first_items": FIRST.get(settings.init),
+        "first": _first(planned),
     }
+
+
+def _first(planned: Plan) -> list[str]:
+    """What is trained before the first step, once for data and width: not in the seconds."""
+    stages = [FIRST[planned.settings.init]] if planned.settings.init in FIRST else []
+    if (bank := planned.method.bank) is not None:
+        maps = f", each with {bank.decouplers} decouplers" if bank.decouplers else ""
+        stages.append(f"a bank of {bank.members} pairs of networks{maps} (limbeck bank)")
+    return stages
 
 
 def _set_bytes(planned: Plan) -> int:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from limbeck.banks.decoupler import DecouplerBank
     from limbeck.banks.pretrained import PretrainedBank
     from limbeck.encoders.base import Encoder
+    from limbeck.engine.rehearsal import RehearsalBank, RehearsalDecouplers
     from limbeck.engine.settings import RunSettings
 
 __all__ = ["BankEyes", "Eyes", "RandomEyes"]
@@ -93,9 +94,13 @@ class BankEyes(Eyes):
     """
 
     def __init__(
-        self, bank: PretrainedBank, decouplers: DecouplerBank | None, settings: RunSettings, classes: int,
+        self,
+        bank: PretrainedBank | RehearsalBank,
+        decouplers: DecouplerBank | RehearsalDecouplers | None,
+        settings: RunSettings,
+        classes: int,
         device: torch.device,
-    ) -> None:  # fmt: skip
+    ) -> None:
         super().__init__(bank.encoders, settings, classes, device)
         self.bank, self.decouplers = bank, decouplers
         self.kinds = settings.draws if self.augment is not None else 1
@@ -103,9 +108,10 @@ class BankEyes(Eyes):
     def at(self, step: int) -> Eye:
         seed, name = self.settings.seed, ("step", step)
         generator = stream(seed, *name, "bank")
-        pick = lambda n: int(torch.randint(n, (), generator=generator))  # noqa: E731
         per_member = self.decouplers.per_member if self.decouplers else 1
-        member, which, kind = pick(self.bank.members), pick(per_member), pick(self.kinds)
+        member, which, kind = (
+            int(torch.randint(n, (), generator=generator)) for n in (self.bank.members, per_member, self.kinds)
+        )
         if self.whole:
             draws = self._draws(0, "bank", member, kind)
             slot = (member * per_member + which) * self.kinds + kind

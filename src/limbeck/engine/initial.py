@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from limbeck.engine.evidence import TrainedEvidence
 from limbeck.errors import ConfigError, nearest
-from limbeck.progress import Progress
 from limbeck.rng import stream
 from limbeck.selection import select
 from limbeck.synthetic import Budget, SyntheticSet
@@ -43,10 +43,15 @@ def initial_set(
     numerics: Numerics,
     provenance: Mapping[str, Any],
     *,
+    options: Mapping[str, Any] | None = None,
     progress: bool = False,
 ) -> SyntheticSet:
     """Choose real items and pack them: of l*l*n picks a class, the first n go top-left, the next bottom-left, and so
-    on."""
+    on.
+
+    Args:
+        options: of the selection, ``Method.selection_options``.
+    """
     modalities = chosen_modalities(store, settings.modalities)
     budget = Budget(settings.per_class, settings.pairs)
     by_class = budget.per_class is not None
@@ -57,24 +62,11 @@ def initial_set(
     if settings.init == NOISE:
         return _noise(store, settings, modalities, provenance)
 
-    def features() -> Mapping[str, np.ndarray]:
-        from limbeck.banks.whole import whole_features
-        from limbeck.training import Recipe
-
-        recipe = Recipe()
-        steps = -(-len(store.rows("train")) // recipe.batch) * recipe.epochs
-        with Progress("a network on the whole training split", steps, shown=progress) as bar:
-            return whole_features(
-                store,
-                channels=settings.channels,
-                modalities=tuple(modalities),
-                device=numerics.device,
-                kernels=numerics.kernels,
-                precision=numerics.precision,
-                report=lambda done: bar.update(done, {}, bar.rate(recipe.batch)),
-            )
-
-    picks = select(settings.init, store, n * cells, by_class=by_class, seed=settings.seed, features=features)
+    evidence = TrainedEvidence(store, modalities, settings, numerics, progress=progress)
+    picks = select(
+        settings.init, store, n * cells,
+        by_class=by_class, seed=settings.seed, evidence=evidence, options=options,
+    )  # fmt: skip
     # (groups, l*l, n) -> cell first, so that item i of a group holds picks i, n + i, 2n + i, ...
     order = np.stack([p.reshape(cells, n) for p in picks]).transpose(1, 0, 2).reshape(cells, -1)
     values = {}

@@ -29,10 +29,17 @@ class Loop:
         synthetic: by class, classes in order, equal numbers of items; moved to the device.
         cache: folder of cached real statistics, or None to compute them each step.
         progress: show what comes before the first step, such as the training of a bank.
+        rehearse: take untrained networks in the place of trained ones: to measure a step, not to take it.
     """
 
     def __init__(
-        self, planned: Plan, synthetic: SyntheticSet, cache: Path | None = None, *, progress: bool = False
+        self,
+        planned: Plan,
+        synthetic: SyntheticSet,
+        cache: Path | None = None,
+        *,
+        progress: bool = False,
+        rehearse: bool = False,
     ) -> None:
         self.settings, self.synthetic = planned.settings, synthetic
         self.device = torch.device(planned.numerics.device)
@@ -42,7 +49,7 @@ class Loop:
             [{"params": [value], "lr": self.rates[name]} for name, value in synthetic.values.items()],
             lr=planned.settings.lr, momentum=planned.settings.momentum,
         )  # fmt: skip
-        self.objective = objective_for(planned, synthetic, cache=cache, progress=progress)
+        self.objective = objective_for(planned, synthetic, cache=cache, progress=progress, rehearse=rehearse)
         self.step = 0
 
     def run(self, steps: int) -> Iterator[Metrics]:

@@ -36,8 +36,10 @@ class Numerics:
     torch: str = ""
 
     @classmethod
-    def resolve(cls, settings: RunSettings, modalities: Mapping[str, Modality], classes: int) -> Numerics:
-        """Settle every "auto" for this machine, measuring group sizes the first time."""
+    def resolve(
+        cls, settings: RunSettings, modalities: Mapping[str, Modality], classes: int, *, grouped: bool = True
+    ) -> Numerics:
+        """Settle every "auto" for this machine, measuring group sizes the first time where steps look at groups."""
         from limbeck.encoders.fused import default_kernels
 
         device = choose_device(settings.device)
@@ -50,7 +52,7 @@ class Numerics:
             real_group=settings.real_group or 1,
             torch=torch.__version__,
         )
-        if settings.steps == 0:  # nothing will be run
+        if settings.steps == 0 or not grouped:  # nothing will be run, or not in groups
             return chosen
         chosen.apply()
         encoders = chosen.encoders(modalities, settings.channels)

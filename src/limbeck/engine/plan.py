@@ -17,7 +17,7 @@ from limbeck.engine.numerics import Numerics
 from limbeck.engine.settings import RunSettings, resolve
 from limbeck.errors import ConfigError, MissingDependencyError, nearest
 from limbeck.methods import Method, method_class
-from limbeck.selection import SELECTIONS
+from limbeck.selection import SELECTIONS, check_selection
 from limbeck.synthetic import Budget
 
 if TYPE_CHECKING:
@@ -92,6 +92,8 @@ def plan(
     budget.check(store, run.factor)
     if run.init not in (known := (*SELECTIONS, NOISE)):
         raise ConfigError(f"unknown selection {run.init!r}", where="--init", hint=nearest(run.init, known))
+    if run.init != NOISE:
+        check_selection(run.init, by_class=budget.per_class is not None)
     if run.augment:
         DSA(tuple(run.augment.split("_")))
     flat = [name for name, m in modalities.items() if not m.spatial]
@@ -100,7 +102,8 @@ def plan(
             f"a factor of {run.factor} needs height and width; {flat[0]!r} has none",
             hint="Use --factor 1, or choose --modalities without it.",
         )
-    settled = numerics or Numerics.resolve(run, modalities, len(store.classes))
+    grouped = kind.objective == "means"
+    settled = numerics or Numerics.resolve(run, modalities, len(store.classes), grouped=grouped)
     name = data if isinstance(data, str) else str(getattr(data, "path", data))
     return Plan(chosen, store, name, run, settled)
 

@@ -94,7 +94,10 @@ def _execute(folder: Path, planned: Plan, progress: bool) -> SyntheticSet:
     else:
         log(folder, f"choosing real items: {planned.settings.init}")
         about = {**provenance(planned), "steps_done": 0}
-        synthetic = initial_set(planned.store, planned.settings, planned.numerics, about, progress=progress)
+        synthetic = initial_set(
+            planned.store, planned.settings, planned.numerics, about,
+            options=planned.method.selection_options, progress=progress,
+        )  # fmt: skip
         synthetic.save(folder / "initial")
     if planned.settings.steps:
         _step(folder, planned, synthetic, progress)
@@ -193,8 +196,8 @@ def _planned_again(
     now = present(given)
     changed = [] if about["method"] == method else [f"method {about['method']} -> {method}"]
     changed += [f"{k} {config.get(k)!r} -> {v!r}" for k, v in now.items() if k not in config or config[k] != v]
-    stored = config.get("method", {})
-    changed += [f"method.{k} {stored.get(k)!r} -> {v!r}" for k, v in method_given.items() if stored.get(k) != v]
+    stored, own = config.get("method", {}), present(method_given)
+    changed += [f"method.{k} {stored.get(k)!r} -> {v!r}" for k, v in own.items() if stored.get(k) != v]
     if changed:
         raise ResumeError(
             f"the run was started with other settings: {'; '.join(changed)}",

@@ -125,18 +125,24 @@ def preset(store: PairedStore) -> dict[str, Any]:
 
 
 def resolve(method: type[Method], store: PairedStore, given: Mapping[str, Any]) -> RunSettings:
-    """The run's settings: what was given, over the method's defaults, over the data's preset, over the engine's.
+    """The run's settings: what was given, over the method's defaults, over the data's preset, over the loop
+    the method was published with, over the engine's.
 
     Raises ConfigError on unknown keys and on values that do not fit.
     """
     build(RunSettings, given)  # names the user's own mistakes, not a preset's
-    defaults = {**preset(store), **method.defaults}
+    defaults = {**method.published(given.get("per_class") or 1), **preset(store), **method.defaults}
     names = given.get("modalities") or tuple(store.modalities)
     if not all(store.modalities[n].spatial for n in names if n in store.modalities):
         defaults["factor"] = 1  # vectors have no cells
     settings = build(RunSettings, {**defaults, **given})
     if method.kind == "coreset" and settings.steps:
         raise ConfigError(f"{method.name} chooses real items and takes no steps", hint="Leave --steps out.")
+    if method.kind == "coreset" and settings.init != method.defaults["init"]:
+        raise ConfigError(
+            f"{method.name} is a choice of real items itself, --init {settings.init} is another",
+            hint="Leave --init out, or name the other as the method.",
+        )
     if settings.per_class is None and settings.pairs is None:
         settings = dataclasses.replace(settings, per_class=1)
     return settings

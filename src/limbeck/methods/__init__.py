@@ -6,9 +6,9 @@ import importlib
 import pkgutil
 
 from limbeck.errors import ConfigError, nearest
-from limbeck.methods.base import REGISTRY, Method
+from limbeck.methods.base import REGISTRY, Bank, Method
 
-__all__ = ["Method", "method_class", "methods"]
+__all__ = ["Bank", "Method", "method_class", "methods"]
 
 
 def methods() -> dict[str, type[Method]]:

@@ -84,6 +84,17 @@ class Method:
         if "name" in cls.__dict__:
             REGISTRY[cls.name] = cls
 
+    @classmethod
+    def published(cls, per_class: int) -> Mapping[str, Any]:
+        """Run settings of the paper that hang on the budget or on the size of the media: presets go over them."""
+        del per_class
+        return {}
+
+    @property
+    def selection_options(self) -> Mapping[str, Any]:
+        """Settings of its own that its choice of real items takes (coresets)."""
+        return {}
+
     def for_budget(self, budget: Budget) -> Self:
         """The method with settings that follow from the budget filled in."""
         del budget

@@ -1,5 +1,6 @@
 """Which real items: a coreset by itself, an initialiser for everything else."""
 
-from limbeck.selection.select import SELECTIONS, select
+from limbeck.selection.evidence import Evidence
+from limbeck.selection.select import SELECTIONS, check_selection, select
 
-__all__ = ["SELECTIONS", "select"]
+__all__ = ["SELECTIONS", "Evidence", "check_selection", "select"]

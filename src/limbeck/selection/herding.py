@@ -2,27 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from limbeck.errors import DataError
+from limbeck.selection.rows import Blocks, Rows
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["Rows", "herding"]
-
-BLOCK = 1 << 25
-"""Numbers that are held in double precision (268 MB); larger groups are gone through in blocks of rows."""
-
-
-class Rows(Protocol):
-    """(N, D) numbers that are read a slice of rows at a time; a tensor is one."""
-
-    @property
-    def shape(self) -> tuple[int, ...]: ...
-
-    def __getitem__(self, part: slice, /) -> Tensor: ...
+__all__ = ["herding"]
 
 
 def herding(features: Rows, count: int) -> Tensor:
@@ -43,26 +31,19 @@ def herding(features: Rows, count: int) -> Tensor:
     """
     import torch
 
-    items, width = features.shape
+    items, _ = features.shape
     if count > items:
         raise DataError(f"herding {count} of {items} items")
-    size = max(1, BLOCK // width)
-    if items <= size:
-        features = features[:].double()  # once, not for each pick
-
-    def blocks() -> Iterator[Tensor]:
-        for start in range(0, items, size):
-            yield features[start : start + size].double()  # the argmin compares nearly equal numbers
-
-    squares = torch.cat([f.square().sum(1) for f in blocks()])
-    mean = torch.stack([f.sum(0) for f in blocks()]).sum(0) / items
+    blocks = Blocks(features)
+    squares = torch.cat([f.square().sum(1) for f in blocks])
+    mean = blocks.mean()
     closed = torch.zeros_like(squares)
     total, picked = torch.zeros_like(mean), []
     for i in range(count):
         target = (i + 1) * mean - total
-        distance = squares - 2 * torch.cat([f @ target for f in blocks()])  # |target|^2 is the same for all
+        distance = squares - 2 * torch.cat([f @ target for f in blocks])  # |target|^2 is the same for all
         choice = int((distance + closed).argmin())
         picked.append(choice)
         closed[choice] = torch.inf
-        total = total + features[choice : choice + 1].double()[0]
+        total = total + blocks.row(choice)
     return torch.tensor(picked, dtype=torch.int64)

@@ -2,85 +2,124 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from limbeck.errors import ConfigError, nearest
 from limbeck.rng import numpy_stream
+from limbeck.selection.evidence import Array, Evidence, Group
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from limbeck.data.store import PairedStore
+    from limbeck.selection.forgetting import NeverLearnt, Order
 
-__all__ = ["SELECTIONS", "Features", "members", "select"]
-
-Features = Callable[[], Mapping[str, np.ndarray]]
-"""Trained features of the training split, per modality (N, D), in the order of ``store.rows("train")``; called only
-where needed."""
-
-Select = Callable[[Sequence[np.ndarray], np.ndarray, int, int, Features], list[np.ndarray]]
+__all__ = ["SELECTIONS", "Selection", "check_selection", "members", "select"]
 
 
-def members(store: PairedStore, by_class: bool) -> list[np.ndarray]:
+@dataclass(frozen=True)
+class Selection:
+    """A way to choose items.
+
+    Args:
+        choose: (group, count, **options) -> which of the group's items, in the order picked.
+        by: the budgets it works with, as ``Method.by``.
+    """
+
+    choose: Callable[..., Array]
+    by: tuple[str, ...] = ("class", "pairs")
+
+
+def members(store: PairedStore, by_class: bool) -> list[Array]:
     """The training rows items are chosen from: one array a class, or one of all pairs."""
     if not by_class:
         return [store.rows("train")]
     return [store.rows("train", label) for label in range(len(store.classes))]
 
 
+def check_selection(name: str, *, by_class: bool) -> None:
+    """Raises ConfigError where there is no selection ``name``, or none by class or by pairs."""
+    if name not in SELECTIONS:
+        raise ConfigError(f"unknown selection {name!r}", where="--init", hint=nearest(name, SELECTIONS))
+    wanted = "class" if by_class else "pairs"
+    if wanted not in SELECTIONS[name].by:
+        fit = ", ".join(n for n, s in SELECTIONS.items() if wanted in s.by)
+        raise ConfigError(
+            f"{name} compares items within a class and cannot choose pairs over all",
+            where="--init",
+            hint=f"Use --per-class, or one of {fit}.",
+        )
+
+
 def select(
-    name: str, store: PairedStore, count: int, *, by_class: bool, seed: int, features: Features
-) -> list[np.ndarray]:
+    name: str,
+    store: PairedStore,
+    count: int,
+    *,
+    by_class: bool,
+    seed: int,
+    evidence: Evidence,
+    options: Mapping[str, Any] | None = None,
+) -> list[Array]:
     """``count`` rows of each class (or of all pairs), in the order picked.
 
     Args:
         name: of a selection; SELECTIONS lists them.
         seed: of the draw, where there is one.
-        features: gives trained features to the selections that look at them.
+        evidence: what trained networks say of the items, for the selections that ask them.
+        options: of the selection, where it has any: what its method's ``selection_options`` gives.
+
+    Raises:
+        ConfigError: unknown selection, or one that cannot work by pairs. DataError: too few items.
     """
-    if name not in SELECTIONS:
-        raise ConfigError(f"unknown selection {name!r}", where="--init", hint=nearest(name, SELECTIONS))
-    return SELECTIONS[name](members(store, by_class), store.rows("train"), count, seed, features)
+    check_selection(name, by_class=by_class)
+    train, choose = store.rows("train"), SELECTIONS[name].choose
+    picks = []
+    for i, rows in enumerate(members(store, by_class)):
+        group = Group(i, np.searchsorted(train, rows), seed, evidence)
+        picks.append(rows[choose(group, count, **(options or {}))])
+    return picks
 
 
-def _random(groups: Sequence[np.ndarray], _: np.ndarray, count: int, seed: int, __: Features) -> list[np.ndarray]:
-    draws = (numpy_stream(seed, "select", i).permutation(len(rows))[:count] for i, rows in enumerate(groups))
-    return [rows[draw] for rows, draw in zip(groups, draws, strict=True)]
+def _random(group: Group, count: int) -> Array:
+    drawn: Array = numpy_stream(group.seed, "select", group.index).permutation(len(group.at))[:count]
+    return drawn
 
 
-def _herding(
-    groups: Sequence[np.ndarray], train: np.ndarray, count: int, _: int, features: Features
-) -> list[np.ndarray]:
+def _herding(group: Group, count: int) -> Array:
     from limbeck.selection.herding import herding
 
-    by_modality = list(features().values())
-    return [rows[herding(_Joined(by_modality, np.searchsorted(train, rows)), count).numpy()] for rows in groups]
+    return herding(group.joined(), count).numpy()
 
 
-@dataclass(frozen=True)
-class _Joined:
-    """Rows of all modalities side by side, each at unit length, else the louder one decides (docs/audio_visual.md).
+def _kcenter(group: Group, count: int) -> Array:
+    from limbeck.selection.kcenter import kcenter
 
-    They are read and joined when they are asked for: a large group need not fit the memory.
-    """
-
-    by_modality: list[np.ndarray]
-    rows: np.ndarray
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return len(self.rows), sum(f.shape[1] for f in self.by_modality)
-
-    def __getitem__(self, part: slice) -> Tensor:
-        import torch
-        from torch.nn.functional import normalize
-
-        chosen = (torch.from_numpy(np.asarray(f[self.rows[part]], dtype=np.float32)) for f in self.by_modality)
-        return torch.cat([normalize(f, dim=1) for f in chosen], 1)
+    return kcenter(group.joined(), count).numpy()
 
 
-SELECTIONS: dict[str, Select] = {"random": _random, "herding": _herding}
+def _forgetting(group: Group, count: int, *, order: Order = "most", never_learnt: NeverLearnt = "most") -> Array:
+    from limbeck.selection.forgetting import forgetting_ranking
+
+    draws = numpy_stream(group.seed, "select", "forgetting", group.index)
+    history = group.evidence.history[:, group.at]
+    ranking: Array = forgetting_ranking(history, draws, order=order, never_learnt=never_learnt)[:count]
+    return ranking
+
+
+def _grand(group: Group, count: int) -> Array:
+    from limbeck.selection.grand import grand_ranking
+
+    ranking: Array = grand_ranking(group.evidence.gradient_norms[group.at])[:count]
+    return ranking
+
+
+SELECTIONS: dict[str, Selection] = {
+    "random": Selection(_random),
+    "herding": Selection(_herding),
+    "kcenter": Selection(_kcenter),
+    "forgetting": Selection(_forgetting, by=("class",)),
+    "grand": Selection(_grand, by=("class",)),
+}

@@ -15,13 +15,19 @@ __all__ = ["Objective", "objective_for"]
 
 
 def objective_for(
-    planned: Plan, synthetic: SyntheticSet, *, cache: Path | None = None, progress: bool = False
+    planned: Plan,
+    synthetic: SyntheticSet,
+    *,
+    cache: Path | None = None,
+    progress: bool = False,
+    rehearse: bool = False,
 ) -> Objective:
     """The objective of a plan's method.
 
     Args:
         cache: folder of cached real statistics, None to keep none.
         progress: show the stages that come before the first step, such as the training of a bank.
+        rehearse: take untrained networks in the place of trained ones: to measure a step, not to take it.
     """
     if planned.method.objective == "gradients":
         from limbeck.engine.objectives.gradients import GradientMatching
@@ -30,7 +36,7 @@ def objective_for(
     if planned.method.objective == "trajectories":
         from limbeck.engine.objectives.trajectories import TrajectoryMatching
 
-        return TrajectoryMatching(planned, synthetic, progress=progress)
+        return TrajectoryMatching(planned, synthetic, progress=progress, rehearse=rehearse)
     from limbeck.engine.objectives.means import MeanMatching
 
-    return MeanMatching(planned, synthetic, cache=cache, progress=progress)
+    return MeanMatching(planned, synthetic, cache=cache, progress=progress, rehearse=rehearse)

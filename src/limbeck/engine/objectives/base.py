@@ -60,9 +60,11 @@ class Objective(ABC):
 
     def accept(self, proposed: Mapping[str, Tensor]) -> None:
         """Takes what :meth:`propose` gave: all of it was finite, and the set has just been stepped."""
+        del proposed
 
     def advance(self, step: int) -> None:
         """What follows the update of the set in ``step``, such as training an evolving network on it."""
+        del step
 
     def state(self) -> dict[str, Tensor]:
         """What a checkpoint keeps besides the set, its momenta and the step."""
@@ -81,7 +83,7 @@ class Objective(ABC):
         """What the run's log says at the end."""
         return []
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027 -- most have none
         """Gives back files."""
 
     def rows(self, classes: range) -> slice:

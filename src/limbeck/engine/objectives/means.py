@@ -12,6 +12,7 @@ from torch import Tensor
 from limbeck.engine.eyes import BankEyes, Eyes, RandomEyes
 from limbeck.engine.groups import groups
 from limbeck.engine.objectives.base import Objective
+from limbeck.engine.rehearsal import RehearsalBank, RehearsalDecouplers
 from limbeck.engine.statistics import StatisticsCache, statistics_key
 from limbeck.engine.views import ClassGroup, Eye, real_means
 from limbeck.errors import ConfigError
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from limbeck.engine.plan import Plan
     from limbeck.synthetic import SyntheticSet
 
-__all__ = ["MeanMatching", "eyes_of"]
+__all__ = ["MeanMatching"]
 
 
 class MeanMatching(Objective):
@@ -29,13 +30,20 @@ class MeanMatching(Objective):
     Args:
         cache: folder of cached real means, None to compute them each step.
         progress: show the training of a bank that is not there yet.
+        rehearse: take untrained networks in the place of a bank.
     """
 
     def __init__(
-        self, planned: Plan, synthetic: SyntheticSet, *, cache: Path | None = None, progress: bool = False
+        self,
+        planned: Plan,
+        synthetic: SyntheticSet,
+        *,
+        cache: Path | None = None,
+        progress: bool = False,
+        rehearse: bool = False,
     ) -> None:
         super().__init__(planned, synthetic)
-        self.eyes = eyes_of(planned, self.classes, progress=progress)
+        self.eyes = _eyes(planned, self.classes, progress, rehearse)
         self.encoders = self.eyes.encoders
         self.real_groups = groups(self.classes, self.numerics.real_group)
         self.groups = groups(self.classes, 1 if self.settings.stepping == "per_class" else self.numerics.group)
@@ -83,13 +91,16 @@ class MeanMatching(Objective):
             self.cache.close()
 
 
-def eyes_of(planned: Plan, classes: int, *, progress: bool = False) -> Eyes:
+def _eyes(planned: Plan, classes: int, progress: bool, rehearse: bool) -> Eyes:
     """The eyes of a plan's method; trains the bank it looks through where it is not there yet."""
     settings, numerics, device = planned.settings, planned.numerics, torch.device(planned.numerics.device)
-    modalities = planned.modalities
     needs = planned.method.bank
+    encoders = numerics.encoders(planned.modalities, settings.channels)
     if needs is None:
-        return RandomEyes(numerics.encoders(modalities, settings.channels), settings, classes, device)
+        return RandomEyes(encoders, settings, classes, device)
+    if rehearse:
+        maps = RehearsalDecouplers(encoders, needs) if needs.decouplers else None
+        return BankEyes(RehearsalBank(encoders, needs.members), maps, settings, classes, device)
     from limbeck.banks.decoupler import DecouplerBank
     from limbeck.banks.pretrained import PretrainedBank
 
@@ -97,7 +108,7 @@ def eyes_of(planned: Plan, classes: int, *, progress: bool = False) -> Eyes:
         planned.store,
         members=needs.members,
         channels=settings.channels,
-        modalities=tuple(modalities),
+        modalities=tuple(planned.modalities),
         device=device,
         kernels=numerics.kernels,
         precision=numerics.precision,
@@ -106,7 +117,13 @@ def eyes_of(planned: Plan, classes: int, *, progress: bool = False) -> Eyes:
     decouplers = None
     if needs.decouplers:
         decouplers = DecouplerBank.build(
-            planned.store, bank, per_member=needs.decouplers, kind=needs.mapping, hidden=needs.hidden, progress=progress
+            planned.store,
+            bank,
+            per_member=needs.decouplers,
+            kind=needs.mapping,
+            hidden=needs.hidden,
+            device=device,
+            progress=progress,
         )
     return BankEyes(bank, decouplers, settings, classes, device)
 

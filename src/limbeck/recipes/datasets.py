@@ -1,0 +1,84 @@
+"""The data sets of the papers' tables, and what a store must be to be one of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from limbeck.data.store import PairedStore
+
+__all__ = ["DATASETS", "DataSet", "differences"]
+
+IMAGE = (3, 224, 224)
+MEL = {1: (1, 128, 56), 10: (1, 128, 551)}
+"""Published shapes of a picture, and of a spectrogram by its seconds. For ten the paper gives none: this is the same
+transform."""
+NEAR = 0.25
+"""A store with this much fewer or more training items than published is another set: videos vanish from the web."""
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """A data set as AVDD prepared it.
+
+    Args:
+        title: its name in the papers.
+        reader: of its raw files.
+        classes, train, test: numbers of classes and windows.
+        seconds: of a window.
+    """
+
+    title: str
+    reader: str
+    classes: int
+    train: int
+    test: int
+    seconds: int = 1
+
+    @property
+    def mel(self) -> tuple[int, ...]:
+        """Shape of a spectrogram."""
+        return MEL[self.seconds]
+
+    @property
+    def prepare(self) -> str:
+        """The command that makes it as the papers' code does, less root and folder."""
+        window = "" if self.seconds == 1 else f" --window {self.seconds}"
+        return f"limbeck prepare {self.reader} --mel decibel --allow-silent true{window}"
+
+    def held_by(self, store: PairedStore) -> bool:
+        """Whether ``store`` can be this set, by its numbers of classes and training items."""
+        items = len(store.rows("train"))
+        return len(store.classes) == self.classes and abs(items / self.train - 1) <= NEAR
+
+
+DATASETS = {
+    "vggs10k": DataSet("VGGS-10K", "vggs10k", 10, 8_808, 444),
+    "vggsound": DataSet("VGGSound", "vggsound", 309, 165_000, 13_000),
+    "music21": DataSet("MUSIC-21", "music21", 21, 146_908, 42_440),
+    "ave": DataSet("AVE", "ave", 28, 27_726, 3_305),
+    "vggs10k-10s": DataSet("VGGS-10K, 10 s", "vggs10k", 10, 8_808, 444, seconds=10),
+    "ave-10s": DataSet("AVE, 10 s", "ave", 28, 3_339, 402, seconds=10),
+}
+"""By the first piece of a cell's name. VGGSound's numbers are rounded in the papers, AVE's of ten seconds are its
+videos' (the paper gives none)."""
+
+
+def differences(dataset: DataSet, store: PairedStore) -> list[str]:
+    """Why scores on ``store`` are not comparable with figures published on ``dataset``, a sentence each."""
+    found = []
+    if not dataset.held_by(store):
+        have = f"{len(store.classes)} classes and {len(store.rows('train')):,} training items"
+        want = f"published {dataset.classes} and {dataset.train:,} ({dataset.prepare})"
+        found.append(f"{store.name} is not {dataset.title}: {have}, {want}")
+    for name, shape in (("image", IMAGE), ("audio", dataset.mel)):
+        modality = store.modalities.get(name)
+        if modality is None:
+            found.append(f"{store.name} has no {name}")
+        elif modality.shape != shape:
+            have, want = ("x".join(map(str, s)) for s in (modality.shape, shape))
+            found.append(f"{name} of {have}, published {want}")
+    if getattr(store.modalities.get("audio"), "scale", "decibel") != "decibel":
+        found.append("spectrograms are standardised; the papers' code feeds raw decibel (prepare with --mel decibel)")
+    return found

@@ -1,0 +1,254 @@
+"""Running the cells of a recipe: each set once, each score once, however many cells or tables they stand in.
+
+| in the folder | what |
+|---|---|
+| ``sets/<method>-<budget>-<hash>/<seed>/`` | a run folder; cells that ask for the same set share it |
+| ``.../scores/<hash>.json`` | what `limbeck evaluate` gave |
+| ``avdd.table3.json``, ``avdd.table3.md`` | every cell that was asked for so far, beside its published figure |
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from limbeck.config import settings_hash
+from limbeck.data import open_data
+from limbeck.errors import ConfigError, LimbeckError
+from limbeck.files import digest_file, read_json, write_json
+from limbeck.recipes import recipe as named_recipe
+from limbeck.recipes.cell import Cell, Recipe, Scoring
+from limbeck.recipes.cost import MACHINE, cell_cost
+from limbeck.recipes.datasets import DATASETS
+from limbeck.recipes.results import asked_before, table, write_table
+from limbeck.recipes.scale import Scale
+from limbeck.recipes.scale import scale as named_scale
+
+if TYPE_CHECKING:
+    from limbeck.data.store import PairedStore
+
+__all__ = ["Work", "run_recipe"]
+
+
+@dataclass(frozen=True)
+class Work:
+    """A recipe on a store: what is to be done, and where.
+
+    Args:
+        seeds: of the sets of each cell.
+        weights: file that students with given weights start from, None for none.
+        machine: device, kernels, precision and threads, where they were given.
+        say: takes a line on what happens.
+    """
+
+    recipe: Recipe
+    store: PairedStore
+    scale: Scale
+    folder: Path
+    seeds: Sequence[int]
+    weights: Path | None
+    machine: Mapping[str, Any]
+    say: Callable[[str], None]
+    progress: bool
+
+    def set_folder(self, cell: Cell, seed: int) -> Path:
+        """Where the set of a cell and seed is, or will be; ``whole`` for the training split itself."""
+        if cell.method is None:
+            return self.folder / "sets" / f"whole-{self.store.data_hash[:8]}"
+        settings, own = self.scale.run_settings(cell, self.store), self.scale.method_settings(cell)
+        key = settings_hash(cell.method, settings, own, self.store.data_hash, self.machine.get("precision"))[:8]
+        return self.folder / "sets" / f"{cell.method}-{settings['per_class']}-{key}" / str(seed)
+
+    def seeds_of(self, cell: Cell) -> list[int]:
+        """One where another seed gives the same set."""
+        return list(self.seeds) if cell.drawn else list(self.seeds[:1])
+
+    def score_file(self, scoring: Scoring, folder: Path, step: int | None = None) -> Path:
+        """Where the score of a set is kept, or of what it was after a step."""
+        weights = digest_file(self.weights) if scoring.pretrained and self.weights else None
+        about = (vars(scoring), self.scale.students, weights, self.scale.published, self.machine.get("precision"))
+        suffix = "" if step is None else f"-step{step}"
+        return folder / "scores" / f"{settings_hash(*about)[:12]}{suffix}.json"
+
+
+def run_recipe(
+    name: str,
+    data: str | Path | PairedStore,
+    *,
+    cells: Sequence[str] = (),
+    scale: str = "paper",
+    out: str | Path | None = None,
+    seeds: Sequence[int] | None = None,
+    weights: str | Path | None = None,
+    progress: bool = False,
+    **machine: Any,
+) -> dict[str, Any]:
+    """Distil and score the cells of a published table or figure on a store.
+
+    What is finished is not done again, and a killed run goes on where it was. A cell that fails does not keep the
+    others from running; its error stands in its row.
+
+    Args:
+        name: of the recipe; `limbeck recipes` lists them.
+        data: a data set's name, a store's folder or a store.
+        cells: names of cells, or the beginning of some (``ave/10``); by default those of the store's data set, or all
+            where it is none of the table's.
+        scale: "paper" or "small".
+        out: the folder; by default ``runs/recipes/<store>-<scale>``.
+        seeds: of the sets of each cell; by default as many as are behind the published figure.
+        weights: safetensors file that students start from in the cells that ask for it.
+        progress: say what happens, and show bars, on standard error.
+        machine: device, kernels, precision, threads, as in `limbeck distill`.
+
+    Returns:
+        JSON-ready: the cells with ``published`` and ``ours`` (mean, std, n, sets, students by metric), never mixed;
+        ``notes`` on what cannot be compared, and where a figure was drawn its ``page``.
+
+    Raises:
+        LimbeckError: unknown names, unusable data; the first cell's error where every cell failed.
+    """
+    found = named_recipe(name)
+    chosen_scale, chosen = named_scale(scale), found.chosen(cells)
+    store = open_data(data)
+    if not cells:
+        chosen = own_cells(found, store)
+    folder = Path(out) if out is not None else Path("runs") / "recipes" / f"{store.name}-{scale}"
+    work = Work(
+        recipe=found,
+        store=store,
+        scale=chosen_scale,
+        folder=folder,
+        seeds=list(seeds) if seeds is not None else chosen_scale.seeds(found),
+        weights=Path(weights) if weights is not None else None,
+        machine={k: v for k, v in machine.items() if v is not None},
+        say=_say if progress else _quiet,
+        progress=progress,
+    )
+    _refuse_another(work)
+    for line in [*chosen_scale.words(store, chosen), *_expected(work, chosen), *table(work, chosen)["notes"]]:
+        work.say(line)
+    errors: dict[str, LimbeckError] = {}
+    for cell in chosen:
+        try:
+            run_cell(work, cell)
+        except LimbeckError as error:
+            errors[cell.name] = error
+            work.say(f"{cell.name}: {error}")
+    if len(errors) == len(chosen):
+        raise next(iter(errors.values()))
+    asked = asked_before(folder, found.name) | {cell.name for cell in chosen}
+    write_table(folder, table(work, [cell for cell in found.cells if cell.name in asked], errors))
+    result = table(work, chosen, errors)
+    if found.drawing is not None and not errors:
+        from limbeck.recipes.figures import draw
+
+        result["page"] = str(draw(work, chosen))
+    return result
+
+
+def _expected(work: Work, cells: Sequence[Cell]) -> list[str]:
+    """What the cells should take as published; nothing is known of a small scale beforehand."""
+    if not work.scale.published:
+        return []
+    costs = [cell_cost(work.recipe, cell) for cell in cells]
+    hours = (sum(c.seconds for c in costs) + max(c.once for c in costs)) / 3600
+    return [f"{len(cells)} cells, about {hours:.1f} h on {MACHINE} (estimate, less what is there already)"]
+
+
+def own_cells(recipe: Recipe, store: PairedStore) -> list[Cell]:
+    """The cells of the data set that ``store`` is; every cell where it is none of the recipe's."""
+    own = [cell for cell in recipe.cells if DATASETS[cell.dataset].held_by(store)]
+    return own or list(recipe.cells)
+
+
+def run_cell(work: Work, cell: Cell) -> None:
+    """Every set of a cell and its scores; what is there already is left alone."""
+    if cell.scoring is not None and cell.scoring.pretrained and work.weights is None:
+        raise ConfigError("these students start from given weights", where=cell.name, hint="Name a file by --weights.")
+    for seed in work.seeds_of(cell):
+        folder = work.set_folder(cell, seed)
+        if cell.method is not None and not (folder / "synthetic").exists():
+            work.say(f"{cell.name}: distilling set {seed}")
+            _distil(work, cell, seed, folder)
+        if cell.scoring is None:
+            continue
+        targets: list[tuple[int | None, Path]] = [(None, folder)]
+        if "snapshots" in cell.settings:
+            targets += stages(folder).items()
+        for step, target in targets:
+            file = work.score_file(cell.scoring, folder, step)
+            if not file.exists():
+                stage = "" if step is None else f" after step {step}"
+                work.say(f"{cell.name}: scoring set {seed}{stage}")
+                _score(work, cell, cell.scoring, target, file)
+
+
+def stages(folder: Path) -> dict[int, Path]:
+    """What a run kept of its set on the way, by steps: the first items, and the snapshots."""
+    kept = {int(path.name): path for path in (folder / "snapshots").glob("[0-9]*") if path.name.isdigit()}
+    return {0: folder / "initial", **dict(sorted(kept.items()))}
+
+
+def _distil(work: Work, cell: Cell, seed: int, folder: Path) -> None:
+    from limbeck.engine.run import distill
+
+    assert cell.method is not None
+    distill(
+        cell.method,
+        work.store,
+        out=folder,
+        resume=(folder / "config.json").exists(),
+        progress=work.progress,
+        method_settings=work.scale.method_settings(cell),
+        seed=seed,
+        **work.scale.run_settings(cell, work.store),
+        **work.machine,
+    )
+
+
+def _score(work: Work, cell: Cell, scoring: Scoring, target: Path, file: Path) -> None:
+    from limbeck.evaluation.run import evaluate
+
+    extra: dict[str, Any] = {} if scoring.fusion is None else {"fusion": scoring.fusion}
+    if scoring.pretrained:
+        extra["weights"] = work.weights
+    whole = cell.method is None
+    if whole and work.scale.published:
+        extra["channels"] = cell.settings["channels"]
+    result = evaluate(
+        work.store if whole else target,
+        data=None if whole else work.store,
+        protocol=scoring.protocol,
+        students=(scoring.student,),
+        seeds=range(work.scale.students),
+        progress=work.progress,
+        **extra,
+        **work.machine,
+    )
+    file.parent.mkdir(parents=True, exist_ok=True)
+    write_json(file, result)
+
+
+def _refuse_another(work: Work) -> None:
+    """Raises ConfigError where the folder's table is of another store or scale: it would be written over."""
+    path = work.folder / f"{work.recipe.name}.json"
+    if not path.exists():
+        return
+    before = read_json(path)
+    if (before.get("data_hash"), before.get("scale")) != (work.store.data_hash, work.scale.name):
+        raise ConfigError(
+            f"this folder's {work.recipe.name} is of {before.get('data')} at scale {before.get('scale')}",
+            where=work.folder,
+            hint="Choose another --out.",
+        )
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def _quiet(_: str) -> None:
+    pass

@@ -1,0 +1,111 @@
+"""At which size a recipe is run: as published, or small enough for two cores and minutes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from limbeck.errors import ConfigError, nearest
+
+if TYPE_CHECKING:
+    from limbeck.data.store import PairedStore
+    from limbeck.recipes.cell import Cell, Recipe
+
+__all__ = ["SCALES", "Scale", "scale"]
+
+SIZED = ("steps", "real_batch", "channels", "snapshots")
+"""Run settings of a cell that a small scale replaces by those of the store's picture size."""
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How large the runs of a recipe are.
+
+    Args:
+        name: on the command line.
+        sets: distillations a cell, None for as many as are behind the published figure.
+        students: of each set (AVDD: 5).
+        run: run settings over those that fit the store's pictures.
+        methods: method settings over those of the cell, by method.
+        published: whether the cell's own size is kept.
+    """
+
+    name: str
+    sets: int | None = None
+    students: int = 5
+    run: Mapping[str, Any] = field(default_factory=dict)
+    methods: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    published: bool = True
+
+    def seeds(self, recipe: Recipe) -> list[int]:
+        """Of the sets of a cell."""
+        return list(range(self.sets or recipe.sets))
+
+    def sizes(self, store: PairedStore) -> dict[str, Any]:
+        """Steps, real batch, width and the like for the size of the store's pictures; nothing as published."""
+        return {} if self.published else {**LARGE_PICTURES, **_preset(store), **self.run}
+
+    def run_settings(self, cell: Cell, store: PairedStore) -> dict[str, Any]:
+        """The run settings of a cell at this scale on this store."""
+        if self.published:
+            return dict(cell.settings)
+        sized = self.sizes(store)
+        if "steps" not in cell.settings:  # a coreset takes none
+            del sized["steps"]
+        if "snapshots" in cell.settings:  # as many of them
+            sized["snapshots"] = max(1, sized["steps"] * cell.settings["snapshots"] // cell.settings["steps"])
+        return {**{name: value for name, value in cell.settings.items() if name not in SIZED}, **sized}
+
+    def method_settings(self, cell: Cell) -> dict[str, Any]:
+        """The method's settings of a cell at this scale."""
+        return {**cell.method_settings, **self.methods.get(cell.method or "", {})}
+
+    def words(self, store: PairedStore, cells: Sequence[Cell]) -> list[str]:
+        """What differs from the published size of some cells, a line each."""
+        if self.published:
+            return []
+        lines = [f"{self.sets} set a cell, {self.students} students each", _settings(self.sizes(store))]
+        asked = {cell.method for cell in cells}
+        return lines + [f"{method}: {_settings(own)}" for method, own in self.methods.items() if method in asked]
+
+
+LARGE_PICTURES = {"steps": 100, "real_batch": 16, "channels": 32}
+"""Pictures beyond 64 x 64 have no small preset of their own: their preset is the papers' loop."""
+
+
+def _preset(store: PairedStore) -> dict[str, Any]:
+    from limbeck.engine.settings import preset
+
+    return preset(store)
+
+
+def _settings(values: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in values.items())
+
+
+SCALES = {
+    s.name: s
+    for s in (
+        Scale("paper"),
+        Scale(
+            "small",
+            sets=1,
+            students=2,
+            methods={
+                "davdd": {"members": 4, "decouplers": 2, "hidden": 128},
+                "mtt": {"experts": 4, "expert_batch": 32},
+                "dc": {"inner": 1},
+                "dsa": {"inner": 1},
+            },
+            published=False,
+        ),
+    )
+}
+
+
+def scale(name: str) -> Scale:
+    """The scale called ``name``. Raises ConfigError with the nearest name."""
+    if name not in SCALES:
+        raise ConfigError(f"unknown scale {name!r}", where="--scale", hint=nearest(name, SCALES))
+    return SCALES[name]
