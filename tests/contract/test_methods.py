@@ -111,7 +111,7 @@ def test_it_leaves_encoders_alone(toy, name):
     loop = loop_of(toy, name)
     eye = loop.objective.eye(0)
     before = {m: {k: w.clone() for k, w in weights.items()} for m, weights in eye.weights.items()}
-    loop.objective.eye = lambda step: eye
+    loop.objective.eye = lambda _: eye
     next(loop.run(1))
     for m, weights in eye.weights.items():
         assert all(torch.equal(before[m][k], w) and not w.requires_grad for k, w in weights.items())

@@ -39,7 +39,7 @@ def test_prototypes_and_alignment_are_the_printed_equations(seed, n, d, ema):
         assert ours.counts.tolist() == counts
         for name in NAMES:
             for c, vector in enumerate(printed[name]):
-                expected = torch.zeros(d, dtype=torch.float64) if vector is None else torch.tensor(vector, dtype=torch.float64)
+                expected = torch.tensor([0.0] * d if vector is None else vector, dtype=torch.float64)
                 torch.testing.assert_close(ours.values[name][c], expected, rtol=1e-8, atol=1e-10)
 
 

@@ -77,6 +77,8 @@ def _first(planned: Plan) -> list[str]:
     if (bank := planned.method.bank) is not None:
         maps = f", each with {bank.decouplers} decouplers" if bank.decouplers else ""
         stages.append(f"a bank of {bank.members} pairs of networks{maps} (limbeck bank)")
+    if planned.method.objective == "trajectories":
+        stages.append("experts of each modality are trained on the whole training split, for a few epochs")
     return stages
 
 

@@ -23,7 +23,8 @@ class DAVDD(Method):
 
     Private representations are the encoders' own outputs, matched modality by modality; common ones are what a
     decoupler makes of them, matched by modality and as the sum of both (CIM). The paper's four ablation rows are
-    ``dm``; ``common=0 joint=0`` (the bank alone); ``joint=0`` (and decouplers); and the defaults (docs/audio_visual.md).
+    ``dm``; ``common=0 joint=0`` (the bank alone); ``joint=0`` (and decouplers); and the defaults
+    (docs/audio_visual.md).
 
     Args:
         private: weight of the private term, 80 in the paper.
