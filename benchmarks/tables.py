@@ -40,8 +40,8 @@ def _one(options, rows, results, whole, pairs, label) -> str:
 
 
 def _difference(results, label, per_class, better, base, metrics) -> str:
-    """Paired by set seed, each set's score the mean of its students: mean difference and 95 % interval. A row without
-    a draw has one set, paired with each."""
+    """Paired by set seed, each set's score the mean over the students both have: mean difference and 95 % interval. A
+    row without a draw has one set, paired with each."""
     from limbeck.evaluation.study import summarise
 
     seeds = [seed for (name, n, seed) in sorted(results) if (name, n) == (better, per_class)]
@@ -51,11 +51,18 @@ def _difference(results, label, per_class, better, base, metrics) -> str:
         for seed in seeds:
             other = results.get((base, per_class, seed)) or results[(base, per_class, 0)]
             one = results[(better, per_class, seed)]
-            gaps.append(one["scores"][label]["mean"][metric] - other["scores"][label]["mean"][metric])
+            gaps.append(_gap(one["scores"][label]["runs"], other["scores"][label]["runs"], metric))
         found = summarise(gaps)
         low, high = found.interval or (float("nan"), float("nan"))
         cells.append(f"{found.mean:+.1f} [{low:+.1f}, {high:+.1f}]")
     return f"| {per_class} | *{better} minus {base}* | {' | '.join(cells)} | {len(seeds)} pairs | | |"
+
+
+def _gap(one: list, other: list, metric: str) -> float:
+    """Between the means of the students both sets have been scored by."""
+    a, b = ({run["seed"]: run["scores"][metric] for run in runs} for runs in (one, other))
+    common = sorted(set(a) & set(b))
+    return statistics.mean(a[seed] - b[seed] for seed in common)
 
 
 def spread(scores: list[float]) -> str:

@@ -6,7 +6,8 @@
 Each cell is a process of its own, so that one's peak is not another's. The network is the papers' ConvNet with a head
 of ten classes; every inner step sees a fresh batch of ``--batch`` of 100 items. Both ways give the same gradient
 (tests/engine/test_unroll.py). Peak is what the process ever held, the libraries' own memory included, on a GPU
-what torch had allocated. The floor is N forward and backward passes to weights and items.
+what torch had allocated. Seconds are the processor's on a CPU, so that what else runs there does not count. The floor
+is N forward and backward passes to weights and items.
 """
 
 from __future__ import annotations
@@ -78,13 +79,14 @@ def cell(options: argparse.Namespace, way: str, steps: str) -> dict[str, float]:
     torch.set_num_threads(options.threads)
     keep_freed_memory()
     work = workload(options, way, int(steps))
+    clock = time.process_time if options.device == "cpu" else time.perf_counter
     times = []
     for _ in range(options.repeats + 1):
-        started = time.perf_counter()
+        started = clock()
         work()
         if options.device != "cpu":
             torch.cuda.synchronize()
-        times.append(time.perf_counter() - started)
+        times.append(clock() - started)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     return {
         "bytes": peak if options.device == "cpu" else torch.cuda.max_memory_allocated(),

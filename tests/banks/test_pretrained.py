@@ -191,6 +191,12 @@ def test_members_trained_together_are_those_trained_alone(toy: Any, trainings: l
 
 
 @pytest.mark.usefixtures("cache")
+def test_as_many_go_together_as_fit(toy: Any) -> None:
+    """What a GPU does with small pictures: the seeds of all are more than a file's name has room for."""
+    assert PretrainedBank.build(toy, members=20, channels=1, at_once=20).were_missing == 20
+
+
+@pytest.mark.usefixtures("cache")
 def test_a_member_that_diverges_is_named(toy: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     def diverged(_: Any, __: Any, ___: Any, seeds: Any, **____: Any) -> Any:
         raise NumericsError(f"the student of seed {seeds[0]} has a loss or weight that is not finite", where="epoch 3")

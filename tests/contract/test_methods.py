@@ -29,6 +29,7 @@ SMALL = {
     "davdd": {"members": 2, "decouplers": 2, "hidden": 16},
     "dc": {"outer": 3, "inner": 2},
     "dsa": {"outer": 3, "inner": 2},
+    "mtt": {"experts": 2},
 }
 """Method settings that fit a toy: fewer networks to train first, and loops that a cut falls into."""
 GENTLE = {"means": {"lr": 0.02}, "gradients": {}, "trajectories": {}}

@@ -57,7 +57,7 @@ def two_vectors(seed=0):
 
 
 def batches(steps, size, seed=0):
-    """Rows without repeats within a step, with plenty between them."""
+    """Rows of the inputs: batches of different steps overlap."""
     generator = torch.Generator().manual_seed(seed)
     return [torch.randperm(ITEMS, generator=generator)[:size] for _ in range(steps)]
 
@@ -75,7 +75,13 @@ def close(a, b, tolerance=1e-10):
 
 
 @pytest.mark.parametrize("case", [one_vector, two_vectors])
-@pytest.mark.parametrize("rows", [batches(1, 3), batches(6, 4), [None] * 5, [None, *batches(3, 1), None]])
+@pytest.mark.parametrize(
+    "rows",
+    [
+        batches(1, 3), batches(6, 4), [None] * 5, [None, *batches(3, 1), None],
+        [torch.tensor([2, 2, 5, 2]), torch.tensor([5, 5])],
+    ],
+)  # fmt: skip
 def test_the_sweep_is_full_unrolling(case, rows):
     inner, outer, start, inputs = case()
     one, two = (f(inner, outer, start, rates_of(start), inputs, rows) for f in (swept, unrolled))

@@ -143,8 +143,13 @@ class BankEyes(Eyes):
 
     @property
     def key(self) -> dict[str, Any]:
-        bank = {"bank": self.bank.id, "decouplers": self.decouplers.id if self.decouplers else None}
+        # neither id says how many there are, and a decoupler is drawn from as many as the run has
+        per_member = self.decouplers.per_member if self.decouplers else 1
+        bank = {
+            "bank": self.bank.id,
+            "decouplers": self.decouplers.id if self.decouplers else None,
+            "per_member": per_member,
+        }
         if self.whole:  # slots count decouplers and draws; a longer bank goes on where a shorter one ends
-            per_member = self.decouplers.per_member if self.decouplers else 1
-            return {**bank, "per_member": per_member, "draws": self.kinds}
+            return {**bank, "draws": self.kinds}
         return {**bank, "seed": self.settings.seed, "members": self.bank.members}

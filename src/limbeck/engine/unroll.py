@@ -66,7 +66,7 @@ def swept(
         start: the parameter vectors, each with a step size of its own; no gradient goes to them.
         rates: scalars, in the order of ``start``.
         inputs: what is learnt, such as pixels; any shapes.
-        rows: for each of the N steps which rows of every input it looks at, (n,) int64 without repeats; None for all.
+        rows: for each of the N steps which rows of every input it looks at, (n,) int64; None for all.
         where: what error messages say of the place.
 
     Raises:
@@ -158,7 +158,7 @@ def _add(whole: Tensor, rows: Tensor | None, part: Tensor | None) -> None:
     if rows is None:
         whole += part
     else:
-        whole[rows] += part  # rows do not repeat within a step
+        whole.index_put_((rows,), part, accumulate=True)  # a row may be there twice
 
 
 def _check(start: Sequence[Tensor], rates: Sequence[Tensor], rows: Sequence[Tensor | None]) -> None:

@@ -29,6 +29,8 @@ from limbeck.training.student import Student
 
 __all__ = ["Observe", "train"]
 
+LONGEST = 120
+"""Characters of seeds in the name of a checkpoint."""
 Observe = Callable[[int, Tensor, Mapping[str, Tensor], Tensor], None]
 
 
@@ -128,7 +130,7 @@ class _Group:
         ]
         self.augment = DSA(recipe.augment) if recipe.augment else None
         self.epoch = 0
-        self.file = None if checkpoint is None else checkpoint / f"students-{'-'.join(map(str, seeds))}.safetensors"
+        self.file = None if checkpoint is None else checkpoint / f"students-{_short(seeds)}.safetensors"
         if self.file is not None and self.file.exists():
             self.epoch = restore(self.file, self._identity(), self.weights, self.optimiser)
 
@@ -247,6 +249,12 @@ def _clip(weights: Sequence[Tensor], largest: float) -> None:
     shares = (largest / (norms + 1e-6)).clamp(max=1)
     for g in gradients:
         g *= shares.view(-1, *[1] * (g.dim() - 1))
+
+
+def _short(seeds: Sequence[int]) -> str:
+    """The seeds, or what stands for many: a file's name has room for 255 bytes, which a bank's dozen seeds fill."""
+    name = "-".join(map(str, seeds))
+    return name if len(name) <= LONGEST else f"{len(seeds)}x{hashlib.sha256(name.encode()).hexdigest()[:32]}"
 
 
 def _digest(weights: Mapping[str, Tensor]) -> str:

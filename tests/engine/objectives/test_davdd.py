@@ -66,6 +66,15 @@ def test_whole_class_statistics_are_computed_once_for_all_runs(toy, small, tmp_p
     assert second.objective.cache_bytes == second.objective.cache.record_bytes * 12
 
 
+@pytest.mark.parametrize("statistics", ["batch", "class"])
+def test_runs_on_more_decouplers_find_no_means_of_another_one(toy, small, tmp_path, statistics):
+    given = {"real_statistics": statistics, "lr": 1e-3}
+    after(make(toy, small, cache=tmp_path, method={"decouplers": 1}, **given), 8)
+    kept = make(toy, small, cache=tmp_path, **given)
+    found, fresh = after(kept, 8), after(make(toy, small, **given), 8)
+    assert all(torch.equal(found[name], value) for name, value in fresh.items())
+
+
 def test_whole_class_means_are_means_over_the_class(toy, small, monkeypatch):
     from limbeck.engine import views
 

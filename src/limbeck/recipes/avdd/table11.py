@@ -11,10 +11,10 @@ from limbeck.recipes.cell import Cell, Recipe, grid
 from limbeck.recipes.published import cell, fused
 
 PUBLISHED = """
-per_class | 1      10     20
-1         | 39.07  40.41  39.62
-10        | 48.92  54.99  56.19
-20        | 49.48  56.99  58.04
+per_class | 1           10          20
+1         | 39.07±2.98  40.41±1.81  39.62±2.03
+10        | 48.92±2.43  54.99±1.73  56.19±1.62
+20        | 49.48±1.68  56.99±0.80  58.04±1.68
 """
 
 

@@ -1,7 +1,6 @@
 """AVDD table 12: students that start from weights trained on VGGSound, AVE, 20 per class, accuracy (%).
 
-Which table of the paper holds these figures is not certain: we know the experiment and not its number, and table 12
-is the one we know nothing else of. How the weights were trained is not known either.
+How the weights were trained is not known.
 """
 
 from __future__ import annotations
@@ -12,9 +11,9 @@ from limbeck.recipes.cell import Cell, Recipe, Scoring, grid
 from limbeck.recipes.published import cell, fused
 
 PUBLISHED = """
-students    | avdd
-scratch     | 40.13
-pretrained  | 48.71
+students   | avdd
+scratch    | 40.13±1.00
+pretrained | 48.71±1.31
 """
 
 
@@ -30,7 +29,7 @@ RECIPE = Recipe(
     title="students that start from given weights",
     cells=tuple(cells()),
     notes=(
-        "The number of this table is a guess; the experiment is the paper's. The whole training split gives 52.20 "
-        "from scratch (table 3).",
+        "How the paper's weights were trained is not known. The whole training split gives 52.20 from scratch "
+        "(table 3).",
     ),
 )

@@ -8,11 +8,11 @@ from limbeck.recipes.cell import Cell, Recipe, grid
 from limbeck.recipes.published import cell, fused
 
 PUBLISHED = """
-dataset      per_class | random  herding  dm     avdd
-vggs10k-10s  1         | 25.33   22.21    25.33  39.14
-vggs10k-10s  20        | 46.10   49.25    49.75  53.05
-ave-10s      1         | 9.50    12.84    12.54  17.22
-ave-10s      20        | 27.36   30.00    30.05  44.98
+dataset      per_class | random      herding     dm          avdd
+vggs10k-10s  1         | 25.33±2.01  22.21±0.78  25.33±2.01  39.14±3.59
+vggs10k-10s  20        | 46.10±1.97  49.25±1.26  49.75±2.14  53.05±2.36
+ave-10s      1         | 9.50±1.22   12.84±0.70  12.54±0.92  17.22±2.52
+ave-10s      20        | 27.36±2.01  30.00±0.98  30.05±2.34  44.98±1.04
 """
 
 

@@ -8,10 +8,10 @@ from limbeck.recipes.cell import Cell, Recipe, Scoring, grid
 from limbeck.recipes.published import cell, fused
 
 PUBLISHED = """
-per_class | concat  sum    attention  ensemble
-1         | 33.77   ?      ?          36.54
-10        | 41.71   40.49  10.11      43.85
-20        | 46.59   46.05  11.10      49.01
+per_class | concat      sum         attention   ensemble
+1         | 33.77±1.65  ?           ?           36.54±2.52
+10        | 41.71±1.27  40.49±1.83  10.11±0.35  43.85±1.75
+20        | 46.59±1.34  46.05±1.74  11.10±1.88  49.01±2.44
 """
 
 

@@ -13,23 +13,23 @@ from limbeck.recipes.cell import Cell, Published, Recipe, grid
 from limbeck.recipes.published import cell, fused
 
 PUBLISHED = """
-row                         | vggs10k  ave
-random                      | 32.01    20.00
-herding                     | 39.89    26.86
-herding+factor              | 40.28    31.80
-herding+factor+base         | 45.31    34.80
-herding+factor+icm          | 45.73    35.04
-herding+factor+cgm          | 45.18    34.67
-herding+factor+base+icm     | 49.07    35.13
-herding+factor+base+cgm     | 49.16    35.51
-herding+factor+icm+cgm      | ?        35.43
-herding+factor+base+icm+cgm | 54.99    36.82
-random+base                 | 43.85    28.14
-random+base+icm+cgm         | 45.87    30.71
-herding+base                | 44.47    32.36
-herding+base+icm+cgm        | ?        33.60
-random+factor+base          | ?        31.51
-random+factor+base+icm+cgm  | ?        35.12
+row                         | vggs10k     ave
+random                      | 32.01±1.64  20.00±1.45
+herding                     | 39.89±1.64  26.86±0.52
+herding+factor              | 40.28±2.34  31.80±1.28
+herding+factor+base         | 45.31±2.68  34.80±1.68
+herding+factor+icm          | 45.73±2.99  35.04±0.90
+herding+factor+cgm          | 45.18±2.80  34.67±0.95
+herding+factor+base+icm     | 49.07±1.97  35.13±1.14
+herding+factor+base+cgm     | 49.16±1.22  35.51±0.78
+herding+factor+icm+cgm      | ?           35.43±1.20
+herding+factor+base+icm+cgm | 54.99±1.73  36.82±0.88
+random+base                 | 43.85±1.75  28.14±1.80
+random+base+icm+cgm         | 45.87±2.11  30.71±1.17
+herding+base                | 44.47±1.96  32.36±0.72
+herding+base+icm+cgm        | ?           33.60±0.66
+random+factor+base          | ?           31.51±0.50
+random+factor+base+icm+cgm  | ?           35.12±0.80
 """
 
 WEIGHTS = {"base": 1.0, "icm": 10.0, "cgm": 10.0}

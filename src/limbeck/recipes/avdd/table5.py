@@ -8,10 +8,10 @@ from limbeck.recipes.cell import Cell, Recipe, Scoring, grid
 from limbeck.recipes.published import cell, fused
 
 PUBLISHED = """
-method | convnet  vgg11  lenet  resnet18  alexnet
-mtt    | 34.13    30.16  23.93  24.65     22.62
-dm     | 36.54    26.95  26.14  21.99     26.68
-avdd   | 40.41    34.00  32.37  30.48     31.69
+method | convnet     vgg11       lenet       resnet18    alexnet
+mtt    | 34.13±3.62  30.16±1.30  23.93±3.14  24.65±1.53  22.62±1.39
+dm     | 36.54±2.52  26.95±3.59  26.14±2.66  21.99±1.03  26.68±1.82
+avdd   | 40.41±1.81  34.00±1.81  32.37±5.23  30.48±1.98  31.69±2.72
 """
 
 

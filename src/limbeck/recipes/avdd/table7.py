@@ -8,11 +8,11 @@ from limbeck.recipes.cell import Cell, Recipe, grid
 from limbeck.recipes.published import cell, fused
 
 PUBLISHED = """
-row             | vggs10k  ave
-base            | 45.31    34.80
-base+scmm       | 31.15    29.55
-base+rscmm      | 30.22    29.12
-base+scmm+rscmm | 24.38    26.13
+row             | vggs10k     ave
+base            | 45.31±2.68  34.80±1.68
+base+scmm       | 31.15±2.87  29.55±1.36
+base+rscmm      | 30.22±3.19  29.12±1.29
+base+scmm+rscmm | 24.38±2.21  26.13±0.97
 """
 
 WEIGHT = 10.0

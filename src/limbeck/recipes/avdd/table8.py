@@ -9,9 +9,9 @@ from limbeck.recipes.published import cell, fused
 
 PUBLISHED = """
 factor | avdd
-1      | 45.66
-2      | 54.99
-3      | 54.53
+1      | 45.66±2.53
+2      | 54.99±1.73
+3      | 54.53±1.57
 """
 
 
