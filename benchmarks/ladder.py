@@ -21,6 +21,7 @@ from typing import Any
 from benchmarks import tables
 
 BANK = {"members": 10}
+SMALLER = {("av_mnist", n): {"method.members": 5} for n in (1, 10)}
 """Encoder pairs of DAVDD's bank here; 40 in the paper."""
 GRADIENTS = {
     ("av_mnist", 1): {"steps": 40}, ("av_mnist", 10): {"steps": 50, "method.inner": 5},
@@ -39,8 +40,8 @@ FACTOR = "Herding + factor 2, undistilled"
 
 @dataclass(frozen=True)
 class Row:
-    """A method with its settings; ``sets`` seeds of it, one where it has no draw; ``shorter`` loops by data set and
-    budget, so that a set takes about as long as one of AVDD."""
+    """A method with its settings; ``sets`` seeds of it, one where it has no draw (and of GraNd, whose ten trainings
+    take longest); ``shorter`` loops by data set and budget, so that a set takes about as long as one of AVDD."""
 
     method: str
     sets: int = 5
@@ -62,14 +63,14 @@ ROWS = {
     "DM": Row("dm"),
     "DM at AVDD's step length": Row("dm_rescaled"),
     "AVDD": Row("avdd"),
-    "DAVDD": Row("davdd", 5, {}, BANK),
+    "DAVDD": Row("davdd", 5, {}, BANK, SMALLER),
 }
 ABLATION = {
     "DM": Row("dm"),
-    "DAVDD: bank alone": Row("davdd", 5, {}, {**BANK, "common": 0.0, "joint": 0.0}),
-    "DAVDD: bank and decouplers": Row("davdd", 5, {}, {**BANK, "joint": 0.0}),
-    "DAVDD": Row("davdd", 5, {}, BANK),
-    "DAVDD: whole-class statistics": Row("davdd", 5, {"real_statistics": "class"}, BANK),
+    "DAVDD: bank alone": Row("davdd", 5, {}, {**BANK, "common": 0.0, "joint": 0.0}, SMALLER),
+    "DAVDD: bank and decouplers": Row("davdd", 5, {}, {**BANK, "joint": 0.0}, SMALLER),
+    "DAVDD": Row("davdd", 5, {}, BANK, SMALLER),
+    "DAVDD: whole-class statistics": Row("davdd", 5, {"real_statistics": "class"}, BANK, SMALLER),
 }
 CROSS = ("Random", FACTOR, "DC", "MTT", "DM", "AVDD", "DAVDD")
 PAIRS = (("AVDD", FACTOR), ("AVDD", "DM at AVDD's step length"), ("DAVDD", "AVDD"), ("DAVDD", FACTOR))
@@ -81,7 +82,8 @@ def main() -> None:
     began = time.monotonic()
     rows = ABLATION if options.part == "ablation" else ROWS
     if options.part in ("architectures", "fusion"):
-        rows = {name: row for name, row in ROWS.items() if name in (CROSS if options.part == "architectures" else "DM")}
+        names = CROSS if options.part == "architectures" else ("DM",)
+        rows = {name: row for name, row in ROWS.items() if name in names}
     rows = {name: row for name, row in rows.items() if not options.rows or name in options.rows}
     cells = [
         (name, per_class, seed)
@@ -89,6 +91,8 @@ def main() -> None:
         for name, row in rows.items()
         for seed in range(min(row.sets, options.seeds))
     ]
+    if options.finished:
+        cells = [place for place in cells if finished(options, *place)]
     context = multiprocessing.get_context("spawn")
     whole: dict[str, Any] = {}
     if not options.no_whole:
@@ -118,6 +122,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--kernels", default="auto")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--finished", action="store_true", help="only what is there already")
     parser.add_argument("--no-whole", action="store_true")
     return parser.parse_args()
 
@@ -132,7 +137,7 @@ def cell(options, row: Row, name: str, per_class: int, seed: int) -> dict[str, A
     import limbeck
 
     folder = options.out / tables.file_name(name) / str(per_class) / str(seed)
-    settings, own, began = dict(row.settings), dict(row.method_settings), time.monotonic()
+    settings, own = dict(row.settings), dict(row.method_settings)
     for key, value in row.shorter.get((Path(options.data).name, per_class), {}).items():
         (own if key.startswith("method.") else settings)[key.removeprefix("method.")] = value
     if not (folder / "synthetic").exists():
@@ -140,9 +145,9 @@ def cell(options, row: Row, name: str, per_class: int, seed: int) -> dict[str, A
             row.method, options.data, out=folder, resume=(folder / "run.json").exists(), per_class=per_class, seed=seed,
             method_settings=own, **settings, **machine(options),
         )  # fmt: skip
-        (folder / "seconds").write_text(str(time.monotonic() - began))
     config = json.loads((folder / "config.json").read_text())
-    found = {"seconds": float((folder / "seconds").read_text()), "steps": config["steps"], "scores": {}}
+    refuse_other(folder, config, settings | {f"method.{k}": v for k, v in own.items()})
+    found: dict[str, Any] = {"seconds": seconds(folder), "steps": config["steps"], "scores": {}}
     for label, given in scorings(options).items():
         path = folder / f"{label}.{options.split}.json"
         if not path.exists():
@@ -152,6 +157,27 @@ def cell(options, row: Row, name: str, per_class: int, seed: int) -> dict[str, A
             path.write_text(json.dumps(result))
         found["scores"][label] = json.loads(path.read_text())
     return found
+
+
+def finished(options, name: str, per_class: int, seed: int) -> bool:
+    """A set that is there and scored."""
+    folder = options.out / tables.file_name(name) / str(per_class) / str(seed)
+    return all((folder / f"{label}.{options.split}.json").exists() for label in scorings(options))
+
+
+def refuse_other(folder: Path, config: dict[str, Any], wanted: dict[str, Any]) -> None:
+    """A finished set of other settings is not this cell's."""
+    for key, value in wanted.items():
+        room = config.get("method", {}) if key.startswith("method.") else config
+        if room.get(key.removeprefix("method.")) != value:
+            raise SystemExit(f"{folder} was made with another {key} than {value}: remove it")
+
+
+def seconds(folder: Path) -> float:
+    """What the steps of a set took, sessions before a kill included; 0 for a coreset. Networks that are trained once
+    for a data set are not in it."""
+    lines = (folder / "metrics.jsonl").read_text().splitlines() if (folder / "metrics.jsonl").exists() else []
+    return json.loads(lines[-1])["seconds"] if lines else 0.0
 
 
 def scorings(options) -> dict[str, dict[str, Any]]:

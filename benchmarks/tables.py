@@ -24,6 +24,8 @@ def _one(options, rows, results, whole, pairs, label) -> str:
     for per_class in options.per_class:
         for row in rows:
             found = [r for (name, n, _), r in sorted(results.items()) if (name, n) == (row, per_class)]
+            if not found:
+                continue
             cells = [spread([run["scores"][m] for r in found for run in r["scores"][label]["runs"]]) for m in metrics]
             took, steps = statistics.median(r["seconds"] for r in found), found[0]["steps"]
             students = len(found[0]["scores"][label]["runs"])
@@ -44,7 +46,13 @@ def _difference(results, label, per_class, better, base, metrics) -> str:
     row without a draw has one set, paired with each."""
     from limbeck.evaluation.study import summarise
 
-    seeds = [seed for (name, n, seed) in sorted(results) if (name, n) == (better, per_class)]
+    seeds = [
+        seed
+        for (name, n, seed) in sorted(results)
+        if (name, n) == (better, per_class) and ((base, per_class, seed) in results or (base, per_class, 0) in results)
+    ]
+    if not seeds:
+        return f"| {per_class} | *{better} minus {base}* |{' |' * (len(metrics) + 3)}"
     cells = []
     for metric in metrics:
         gaps = []

@@ -27,9 +27,9 @@ def test_values_become_a_settings_object():
         ({"cuont": 2}, "Did you mean 'count'"),
         ({"count": 2.5}, "a whole number"),
         ({"count": True}, "a whole number"),
-        ({"rate": "fast"}, "a number or nothing"),
+        ({"rate": "fast"}, "It takes a number."),
         ({"mode": "c"}, "one of 'a', 'b'"),
-        ({"names": [1]}, "a list of a text"),
+        ({"names": [1]}, "words joined by commas"),
     ],
 )
 def test_what_does_not_fit_is_named(values, message):

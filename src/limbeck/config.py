@@ -36,7 +36,8 @@ def build(cls: type[Settings], values: Mapping[str, Any], *, where: str = "") ->
             hint = nearest(name, fields) if fields else f"{cls.__name__} has no settings."
             raise ConfigError(f"unknown setting {where}{name}", hint=hint)
         if not _fits(value, hints[name]):
-            raise ConfigError(f"{where}{name} is {value!r}", hint=f"It takes {_describe(hints[name])}.", where=None)
+            shown = repr(", ".join(map(str, value))) if isinstance(value, (list, tuple)) else repr(value)
+            raise ConfigError(f"{where}{name} is {shown}", hint=f"It takes {_describe(hints[name])}.")
     return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
 
 
@@ -91,9 +92,9 @@ def _describe(kind: Any) -> str:
     if origin is Literal:
         return "one of " + ", ".join(map(repr, arguments))
     if origin in (Union, types.UnionType):
-        return " or ".join(_describe(a) for a in arguments)
+        return " or ".join(_describe(a) for a in arguments if a is not type(None))
     if origin is tuple:
-        return f"a list of {_describe(arguments[0])}"
+        return {int: "whole numbers", float: "numbers", str: "words"}[arguments[0]] + " joined by commas"
     return {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}.get(
-        kind, "nothing" if kind is type(None) else getattr(kind, "__name__", str(kind))
+        kind, getattr(kind, "__name__", str(kind))
     )

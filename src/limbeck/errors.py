@@ -18,6 +18,9 @@ __all__ = [
     "nearest",
 ]
 
+SHOWN = 20
+"""Words a message lists at most."""
+
 
 class LimbeckError(Exception):
     """Base of every error a user can meet.
@@ -80,8 +83,15 @@ class MissingDependencyError(LimbeckError):
     """An optional package that this piece of work needs."""
 
 
-def nearest(word: str, known: Iterable[str]) -> str:
-    """`` Did you mean 'x'?`` for a mistyped word, or the list of what there is."""
+def nearest(word: str, known: Iterable[str], cutoff: float = 0.5) -> str:
+    """`` Did you mean 'x'?`` for a mistyped word, or what there is (the first twenty of more).
+
+    Args:
+        cutoff: how like a known word it must be, 0 to 1.
+    """
     names = sorted(known)
-    close = difflib.get_close_matches(word, names, n=1, cutoff=0.5)
-    return f"Did you mean {close[0]!r}?" if close else f"Known: {', '.join(names)}."
+    close = difflib.get_close_matches(word, names, n=1, cutoff=cutoff)
+    if close:
+        return f"Did you mean {close[0]!r}?"
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return f"Known: {', '.join(names[:SHOWN])}{more}."

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from limbeck.data import EMBEDDED
 from limbeck.errors import FormatError
 from limbeck.files import read_json
 
@@ -12,11 +13,14 @@ __all__ = ["inspect"]
 
 
 def inspect(path: Path) -> dict[str, Any]:
-    """A store, a run or an artifact, JSON-ready. Raises FormatError where ``path`` is none of them."""
-    if (path / "store.json").exists():
+    """A store (or an embedded set by its name), a run or an artifact, JSON-ready.
+
+    Raises FormatError where ``path`` is none of them.
+    """
+    if (path / "store.json").exists() or (str(path) in EMBEDDED and not path.exists()):
         from limbeck.data import open_data
 
-        return {"what": "store", **open_data(path).summary()}
+        return {"what": "store", **open_data(str(path)).summary()}
     if (path / "config.json").exists():
         return _run(path)
     if (path / "synthetic.json").exists():

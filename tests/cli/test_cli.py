@@ -10,7 +10,9 @@ import pytest
 
 import limbeck
 from limbeck.cli import main
-from limbeck.cli.parser import build_parser, seeds
+from limbeck.cli.fields import seeds
+from limbeck.cli.options import OPTIONS
+from limbeck.cli.parser import build_parser
 from limbeck.errors import ConfigError
 
 QUICK = ["--kernels", "literal", "--channels", "8", "--device", "cpu", "--threads", "1", "--real-batch", "8"]
@@ -55,7 +57,7 @@ def test_doctor(capsys):
         (["distill"], ["no method given"]),
         (["distill", "avd"], ["unknown method 'avd'", "'avdd'"]),
         (["distill", "dm", "--step", "3"], ["unknown option --step", "'--steps'"]),
-        (["distill", "dm", "--per-class=x"], ["--per-class", "int"]),
+        (["distill", "dm", "--per-class=x"], ["--per-class is 'x'", "a whole number"]),
         (["distill", "dm", "--stepping", "often"], ["--stepping", "per_class"]),
         (["distill", "avdd", "--method.imc", "3"], ["--method.imc", "'--method.icm'"]),
         (["distill", "dm", "--data", "digits"], ["no --out"]),
@@ -145,7 +147,7 @@ def test_evaluate_prints_what_result_json_holds(run, capsys):
 
 
 def test_inspect_knows_runs_artifacts_and_stores(run, toy, capsys):
-    for target, what in ((run, "run"), (run / "synthetic", "artifact"), (toy.path, "store")):
+    for target, what in ((run, "run"), (run / "synthetic", "artifact"), (toy.path, "store"), ("toy", "store")):
         assert main(["inspect", str(target), "--json"]) == 0
         assert json.loads(capsys.readouterr().out)["what"] == what
 
@@ -155,7 +157,8 @@ def test_estimate_measures(toy, capsys):
     about = json.loads(capsys.readouterr().out)
     assert about["seconds"] == pytest.approx(10 * about["seconds_per_step"])
     assert about["memory_bytes"] > 0
-    assert main(["estimate", "random", "--data", str(toy.path)]) == 0
+    assert main(["estimate", "kcenter", "--data", str(toy.path)]) == 0
+    assert "a network is trained on the whole training split" in capsys.readouterr().out
 
 
 def test_report_and_export(run, tmp_path, capsys):
@@ -174,7 +177,7 @@ def test_seeds():
             seeds(wrong)
 
 
-@pytest.mark.parametrize("verb", [None, "distill", "evaluate", "prepare", "report", "export", "inspect", "estimate"])
+@pytest.mark.parametrize("verb", [None, *OPTIONS])
 def test_every_verb_has_help(verb, capsys):
     with pytest.raises(SystemExit) as ended:
         main([*([verb] if verb else []), "--help"])

@@ -90,6 +90,9 @@ def test_half_precision_statistics_are_the_same_found_or_made(toy, small, tmp_pa
     one = distil(toy, tmp_path / "1", small, seed=14, cache_dtype="fp16")
     assert same(one, distil(toy, tmp_path / "2", small, seed=14, cache_dtype="fp16"))
     assert not same(one, distil(toy, tmp_path / "3", small, seed=14, cache=False))
+    without = distil(toy, tmp_path / "4", small, seed=14, cache_dtype="fp16", cache=False)
+    assert not same(one, without)
+    assert one.provenance["run_hash"] != without.provenance["run_hash"]
 
 
 class Stop(Exception):
@@ -205,6 +208,9 @@ def test_a_used_folder_is_refused(toy, small, tmp_path):
         ("dm", {"augment": "colour"}, ConfigError, "Did you mean 'color'"),
         ("dm", {"device": "gpu"}, ConfigError, "unknown device"),
         ("dm", {"lr": float("inf")}, ConfigError, "lr inf"),
+        ("mtt", {"stepping": "per_class"}, ConfigError, "mtt looks at all classes at once"),
+        ("mtt", {"streams": "authors"}, ConfigError, "mtt looks through trained networks"),
+        ("davdd", {"streams": "authors"}, ConfigError, "davdd looks through trained networks"),
     ],
 )
 def test_what_does_not_fit_is_said(toy, small, tmp_path, method, settings, kind, message):
@@ -390,6 +396,19 @@ def test_a_full_disk_ends_the_cache_and_not_the_run(toy, small, tmp_path, monkey
 
     monkeypatch.setattr("limbeck.engine.statistics.os.pwrite", full)
     assert same(whole, distil(toy, tmp_path / "1", small, seed=21))
+
+
+def test_a_cache_file_that_is_only_read_stays(toy, small, tmp_path, monkeypatch):
+    monkeypatch.setattr("limbeck.engine.statistics.FILES", 2)
+    monkeypatch.setenv("LIMBECK_CACHE", str(tmp_path / "cache"))
+    limit = {"cache_limit": 6.5 * (4 * 2 * 8 * 16 * 4 + 8) / 1e9}
+    distil(toy, tmp_path / "0", small, seed=0, **limit)
+    (first,) = (tmp_path / "cache" / "statistics").glob("*.bin")
+    for seed in range(1, 3):
+        os.utime(first, (0, 0))  # as if long ago
+        distil(toy, tmp_path / f"{seed} before", small, seed=0, **limit)
+        distil(toy, tmp_path / str(seed), small, seed=seed, **limit)
+    assert first.exists()
 
 
 def test_old_cache_files_make_room(toy, small, tmp_path, monkeypatch):

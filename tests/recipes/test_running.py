@@ -141,6 +141,14 @@ def test_a_coreset_without_a_draw_is_one_set_and_a_drawn_one_several(toy, tmp_pa
     assert (random["ours"]["sets"], random["ours"]["scores"]["fused"]["n"]) == (2, 4)
 
 
+def test_a_row_stays_what_it_was_when_other_cells_are_run_with_other_seeds(toy, tmp_path):
+    run(toy, tmp_path, "ave/1/random", seeds=[0, 1])
+    for seeds in ([0], [2]):
+        run(toy, tmp_path, "ave/1/herding", seeds=seeds)
+        kept = json.loads((tmp_path / "avdd.table3.json").read_text())["cells"]
+        assert [(row["name"], row["ours"]["sets"]) for row in kept] == [("ave/1/random", 2), ("ave/1/herding", 1)]
+
+
 def test_a_cell_that_fails_does_not_keep_the_others_from_running(toy, tmp_path):
     # the toy's classes have 20 items: 10 items of factor 2 need 40
     found = run(toy, tmp_path, "ave/1/random", "ave/10/avdd")["cells"]

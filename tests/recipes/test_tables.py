@@ -76,7 +76,7 @@ SPREADS = {
     "avdd.table11": (16.76, 9),
     "avdd.table12": (2.31, 2),
     "avdd.table13": (27.85, 16),
-    "davdd.table1": (21.0, 17),
+    "davdd.table1": (21.4, 17),
     "davdd.table2": (5.7, 4),
     "davdd.table4": (45.8, 20),
 }

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 __all__ = ["BANK_RECIPE", "Pairs", "member_file", "member_seed", "weight_shapes"]
 
 BANK_RECIPE = Recipe(epochs=30, batch=128, optimiser="sgd", rate=0.2, momentum=0.9, warm_up=1, drops=(10, 20), clip=1.0)
-"""SGD at 0.2 with momentum 0.9 and batches of 128 are DAVDD's; epochs, warm-up, drops, clip and DSA are chosen
-[choice, measured: docs/audio_visual.md]."""
+"""SGD at 0.2 with momentum 0.9 and batches of 128 are DAVDD's; epochs, warm-up, drops, clip, L2 and DSA are
+chosen [choice: docs/audio_visual.md]."""
 VERSION = 1
 ACTIVATIONS = 4
 """Tensors of a convolution's size that training keeps of each."""

@@ -120,6 +120,7 @@ def cost(about: Mapping[str, Any], as_json: bool) -> None:
         return
     if not about["steps"]:
         print(f"{about['method']} takes no steps; its set is {size(about['set_bytes'])}")
+        _print_first(about["first"])
         return
     print(f"{about['method']} on {about['data']}: {about['steps']} steps on {about['numerics']['device']}")
     print(f"  first run         {about['seconds_per_step']:.3f} s a step, {duration(about['seconds'])} in all")
@@ -127,8 +128,12 @@ def cost(about: Mapping[str, Any], as_json: bool) -> None:
     print(f"  memory            {size(about['memory_bytes'])}")
     print(f"  cache on disk     {size(about['cache_bytes'])}")
     print(f"  the set           {size(about['set_bytes'])}")
-    for stage in about["first"]:
-        print(f"  before it         {stage}; once for data and width")
+    _print_first(about["first"])
+
+
+def _print_first(stages: Sequence[str]) -> None:
+    for stage in stages:
+        print(f"  before it         {stage}; kept for later runs")
 
 
 def duration(seconds: float) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from limbeck.cli import show
-from limbeck.cli.parser import given, seeds
+from limbeck.cli.fields import given, seeds
 from limbeck.errors import ConfigError, nearest
 
 if TYPE_CHECKING:

@@ -194,10 +194,10 @@ def find_listing(root: Path, settings: PrepareSettings, known: Sequence[str], pa
     found = sorted(root.glob(pattern))
     if len(found) == 1:
         return found[0]
-    listed = ", ".join(p.name for p in found) or "nothing"
-    raise DataError(
-        f"which listing? Found {listed}", where=root, hint="Say which with --csv (csv=...), relative to the root."
-    )
+    hint = "Say which with --csv (csv=...), relative to the root."
+    if not found:
+        raise DataError(f"no listing is here ({' or '.join(known)})", where=root, hint=hint)
+    raise DataError(f"which listing? Found {', '.join(p.name for p in found)}", where=root, hint=hint)
 
 
 def clips_folder(root: Path, settings: PrepareSettings, known: Sequence[str]) -> Path:

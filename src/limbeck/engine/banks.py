@@ -5,16 +5,17 @@ from __future__ import annotations
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
+from limbeck.banks.projection import Kind
 from limbeck.data import open_data
+from limbeck.engine.initial import chosen_modalities
 from limbeck.engine.numerics import choose_device
 from limbeck.engine.settings import RunSettings, preset
-from limbeck.errors import ConfigError
+from limbeck.errors import ConfigError, nearest
 
 if TYPE_CHECKING:
     from limbeck.banks.pretrained import PretrainedBank
-    from limbeck.banks.projection import Kind
     from limbeck.data.store import PairedStore
     from limbeck.encoders import Precision
 
@@ -60,19 +61,20 @@ def build_banks(
 
     from limbeck.banks.decoupler import DecouplerBank
     from limbeck.banks.pretrained import PretrainedBank
-    from limbeck.banks.projection import Projection
     from limbeck.encoders.fused import default_kernels
 
-    for name, value in (("threads", threads), ("at_once", at_once), ("channels", channels)):
+    told = {"members": members, "hidden": hidden, "threads": threads, "at_once": at_once, "channels": channels}
+    for name, value in told.items():
         if value is not None and value < 1:
             raise ConfigError(f"{name} is {value}", hint="It is 1 or more.")
     if decouplers < 0:
         raise ConfigError(f"decouplers is {decouplers}", hint="It is 0 or more.")
     store, chosen = open_data(data), choose_device(device)
-    if decouplers:  # before the hours of the first stage
-        Projection(1, mapping, hidden)
-        if len(modalities or store.modalities) < 2:
-            raise ConfigError("decouplers need two modalities or more", hint="Use --decouplers 0.")
+    names = chosen_modalities(store, None if modalities is None else tuple(modalities))
+    if mapping not in get_args(Kind):
+        raise ConfigError(f"unknown mapping {mapping!r}", where="--mapping", hint=nearest(mapping, get_args(Kind)))
+    if decouplers and len(names) < 2:  # before the hours of the first stage
+        raise ConfigError("decouplers need two modalities or more", hint="Use --decouplers 0.")
     if threads is not None:
         torch.set_num_threads(threads)
     bank = PretrainedBank.build(

@@ -42,7 +42,7 @@ def estimate(planned: Plan, *, trials: int = 3) -> dict[str, Any]:
         "set_bytes": _set_bytes(planned),
     }
     if settings.steps == 0:
-        return {**about, "steps": 0, "seconds": 0.0, "seconds_cached": 0.0}
+        return {**about, "steps": 0, "seconds": 0.0, "seconds_cached": 0.0, "first": _first(planned)}
     import dataclasses
 
     numerics.apply()
@@ -72,8 +72,10 @@ def estimate(planned: Plan, *, trials: int = 3) -> dict[str, Any]:
 
 
 def _first(planned: Plan) -> list[str]:
-    """What is trained before the first step, once for data and width: not in the seconds."""
+    """What is trained before the first step and kept for later runs: not in the seconds."""
     stages = [FIRST[planned.settings.init]] if planned.settings.init in FIRST else []
+    if not planned.settings.steps:
+        return stages
     if (bank := planned.method.bank) is not None:
         maps = f", each with {bank.decouplers} decouplers" if bank.decouplers else ""
         stages.append(f"a bank of {bank.members} pairs of networks{maps} (limbeck bank)")

@@ -28,12 +28,14 @@ NOISE = "noise"
 
 
 def chosen_modalities(store: PairedStore, names: tuple[str, ...] | None) -> dict[str, Modality]:
-    """The modalities a run uses, in the store's order. Raises ConfigError on a name the store does not have."""
+    """The modalities a run uses, in the store's order. Raises ConfigError on a name the store has not, or one twice."""
     for name in names or ():
         if name not in store.modalities:
             raise ConfigError(
                 f"the set has no modality {name!r}", where="--modalities", hint=nearest(name, store.modalities)
             )
+    if len(set(names or ())) < len(names or ()):
+        raise ConfigError(f"{', '.join(names or ())} names one twice", where="--modalities", hint="Name each one once.")
     return {name: m for name, m in store.modalities.items() if names is None or name in names}
 
 
@@ -57,10 +59,10 @@ def initial_set(
     by_class = budget.per_class is not None
     if by_class and not store.classes:
         raise ConfigError("this set has no classes", where=store.path, hint="Use --pairs.")
-    budget.check(store, settings.factor)
-    cells, n = settings.factor**2, settings.per_class or settings.pairs or 0
     if settings.init == NOISE:
         return _noise(store, settings, modalities, provenance)
+    budget.check(store, settings.factor)
+    cells, n = settings.factor**2, settings.per_class or settings.pairs or 0
 
     evidence = TrainedEvidence(store, modalities, settings, numerics, progress=progress)
     picks = select(
@@ -91,18 +93,15 @@ def initial_set(
 def _noise(
     store: PairedStore, settings: RunSettings, modalities: Mapping[str, Modality], provenance: Mapping[str, Any]
 ) -> SyntheticSet:
-    if settings.per_class is None:
-        raise ConfigError(
-            "noise has no pairs to begin with", where="--init", hint="Use --per-class, or another --init."
-        )
-    count = settings.per_class * len(store.classes)
+    each = settings.per_class or 0  # the plan has refused pairs
+    count = each * len(store.classes)
     return SyntheticSet(
         modalities=dict(modalities),
         values={
             name: torch.randn(count, *m.shape, generator=stream(settings.seed, "noise", name))
             for name, m in modalities.items()
         },
-        labels=torch.arange(len(store.classes)).repeat_interleave(settings.per_class),
+        labels=torch.arange(len(store.classes)).repeat_interleave(each),
         classes=store.classes,
         captions=None,
         factor=settings.factor,

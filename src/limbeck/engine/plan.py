@@ -52,8 +52,10 @@ class Plan:
     def hash(self) -> str:
         """What a checkpoint belongs to: all that decides the result."""
         # what changes no bit, and what is settled in the numerics
-        free = {"data", "checkpoint_every", "tensorboard", "cache", "cache_limit"}
+        free = {"data", "checkpoint_every", "tensorboard", "cache_limit", "snapshots"}
         free |= {"threads", "group", "real_group", "device", "kernels"}
+        if self.settings.cache_dtype == "fp32":  # in half precision what is kept is rounded
+            free.add("cache")
         config = {k: v for k, v in self.config.items() if k not in free}
         return settings_hash(self.method.name, config, self.store.data_hash, self.numerics.to_dict())
 
@@ -89,13 +91,19 @@ def plan(
     chosen.check(modalities, budget)
     if budget.per_class is not None and not store.classes:
         raise ConfigError("this set has no classes", where=store.path, hint="Use --pairs.")
-    budget.check(store, run.factor)
+    if run.init != NOISE:
+        budget.check(store, run.factor)
+    elif budget.per_class is None:
+        raise ConfigError(
+            "noise has no pairs to begin with", where="--init", hint="Use --per-class, or another --init."
+        )
     if run.init not in (known := (*SELECTIONS, NOISE)):
         raise ConfigError(f"unknown selection {run.init!r}", where="--init", hint=nearest(run.init, known))
     if run.init != NOISE:
         check_selection(run.init, by_class=budget.per_class is not None)
     if run.augment:
         DSA(tuple(run.augment.split("_")))
+    _refuse_unheard(chosen, run)
     flat = [name for name, m in modalities.items() if not m.spatial]
     if run.factor > 1 and flat:
         raise ConfigError(
@@ -106,6 +114,25 @@ def plan(
     settled = numerics or Numerics.resolve(run, modalities, len(store.classes), grouped=grouped)
     name = data if isinstance(data, str) else str(getattr(data, "path", data))
     return Plan(chosen, store, name, run, settled)
+
+
+def _refuse_unheard(method: Method, run: RunSettings) -> None:
+    """Raises ConfigError on settings that the method's steps would not follow."""
+    if run.stepping == "per_class" and method.objective == "trajectories":
+        raise ConfigError(
+            f"{method.name} looks at all classes at once and cannot step after each", where="--stepping",
+            hint="Use --stepping step.",
+        )  # fmt: skip
+    if run.streams == "authors" and (method.objective == "trajectories" or method.bank is not None):
+        raise ConfigError(
+            f"{method.name} looks through trained networks, which AVDD's seeds do not name", where="--streams",
+            hint="Use --streams independent.",
+        )  # fmt: skip
+    if run.real_statistics == "class" and method.objective == "trajectories":
+        raise ConfigError(
+            f"{method.name} looks at no real items once its experts are there", where="--real-statistics",
+            hint="Leave it out.",
+        )  # fmt: skip
 
 
 def pixel_rates(planned: Plan) -> dict[str, float]:

@@ -83,6 +83,7 @@ class StatisticsCache:
             write_json(self.path.with_suffix(".json"), dict(key))
         self._make_room(root)
         self._file = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)
+        os.utime(self.path)  # a file that is whole is only read, and reading does not say that it is used
 
     @property
     def record_bytes(self) -> int:

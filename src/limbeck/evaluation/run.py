@@ -157,6 +157,7 @@ def _chosen(synthetic: SyntheticSet | None, store: PairedStore, names: Sequence[
             raise ConfigError(f"no modality {name!r} here", where="--modalities", hint=nearest(name, available))
     if names is not None and not names:
         raise ConfigError("no modality is named", where="--modalities")
+    refuse_repeats("--modalities", names or ())
     return available if names is None else tuple(name for name in available if name in names)
 
 

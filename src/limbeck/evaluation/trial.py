@@ -19,7 +19,7 @@ from limbeck.evaluation.protocols import protocol as named_protocol
 from limbeck.evaluation.result import Result, Run
 from limbeck.evaluation.students import build_student
 from limbeck.evaluation.study import refuse_repeats
-from limbeck.evaluation.weights import read_weights, save_weights, start
+from limbeck.evaluation.weights import read_weights, require_folder, save_weights, start
 from limbeck.files import digest_file
 from limbeck.modalities import Modality
 from limbeck.progress import Progress
@@ -123,6 +123,8 @@ class Trial:
     def train(self) -> Iterator[tuple[str, Student, list[Weights]]]:
         """Each architecture with its trained students by seed. What is wrong is told before the first is trained."""
         data, _ = self.data
+        if self.save_weights is not None:
+            require_folder(self.save_weights)
         initial = {name: self._initial(student) for name, student in self.networks.items()}
         steps = -(-len(data) // self.rules.recipe.batch) * self.rules.recipe.epochs * len(self.seeds)
         title = "whole data" if self.synthetic is None else "students"

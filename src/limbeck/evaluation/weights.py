@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from limbeck.errors import FormatError, ShapeError
 from limbeck.files import write_bytes, writing_to
 from limbeck.training import Student
 
-__all__ = ["read_weights", "save_weights", "start"]
+__all__ = ["read_weights", "require_folder", "save_weights", "start"]
 
 
 def read_weights(path: Path) -> Weights:
@@ -60,6 +61,14 @@ def start(
         if fits and found is not None and wanted is not None:
             taken[name] = found.to(wanted.device, wanted.dtype)
     return [weights | taken for weights in fresh[: len(seeds)]]
+
+
+def require_folder(folder: Path) -> None:
+    """Raises ConfigError where no file can be written into ``folder``: hours of training may come before the first."""
+    with writing_to(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
 
 
 def save_weights(folder: Path, name: str, seed: int, student: Student, weights: Weights, about: dict[str, Any]) -> Path:

@@ -22,8 +22,8 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "herding": {"channels": 128},
     "dm": {**LOOP, "init": "random", "factor": 1},
     "avdd": {**LOOP, "init": "herding", "factor": 2},
-    # DAVDD states neither pixel rate, momentum nor steps: AVDD's [choice]
-    "davdd": {**LOOP, "init": "herding", "factor": 2},
+    # DAVDD states neither pixel rate, momentum nor steps: the rate is measured, the others AVDD's [choice]
+    "davdd": {**LOOP, "lr": 0.002, "init": "herding", "factor": 2},
     "dc": {**GRADIENTS, "init": "noise", "factor": 1, "augment": ""},
     "dsa": {**GRADIENTS, "init": "random", "factor": 1},
     "mtt": {**LOOP, "lr": 1000.0, "init": "random", "factor": 1},

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from limbeck.errors import LimbeckError
     from limbeck.recipes.run import Work
 
-__all__ = ["COLUMNS", "markdown", "rows", "table", "write_table"]
+__all__ = ["COLUMNS", "markdown", "rows", "rows_before", "table", "write_table"]
 
 
 def table(work: Work, cells: Sequence[Cell], errors: Mapping[str, LimbeckError] | None = None) -> dict[str, Any]:
@@ -97,10 +97,10 @@ def markdown(result: Mapping[str, Any]) -> str:
     return "\n".join([*lines, "", *(f"- {note}" for note in result["notes"]), ""])
 
 
-def asked_before(folder: Path, name: str) -> set[str]:
-    """Names of the cells that the folder's table already has rows for."""
+def rows_before(folder: Path, name: str) -> dict[str, dict[str, Any]]:
+    """The rows that the folder's table already has, by cell."""
     path = folder / f"{name}.json"
-    return {str(cell["name"]) for cell in read_json(path)["cells"]} if path.exists() else set()
+    return {str(cell["name"]): cell for cell in read_json(path)["cells"]} if path.exists() else {}
 
 
 def write_table(folder: Path, result: Mapping[str, Any]) -> None:

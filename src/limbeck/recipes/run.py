@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from limbeck.config import settings_hash
+from limbeck.config import build, settings_hash
 from limbeck.data import open_data
 from limbeck.errors import ConfigError, LimbeckError
 from limbeck.files import digest_file, read_json, write_json
@@ -23,7 +23,7 @@ from limbeck.recipes import recipe as named_recipe
 from limbeck.recipes.cell import Cell, Recipe, Scoring
 from limbeck.recipes.cost import MACHINE, cell_cost
 from limbeck.recipes.datasets import DATASETS
-from limbeck.recipes.results import asked_before, table, write_table
+from limbeck.recipes.results import rows_before, table, write_table
 from limbeck.recipes.scale import Scale
 from limbeck.recipes.scale import scale as named_scale
 
@@ -110,6 +110,10 @@ def run_recipe(
     Raises:
         LimbeckError: unknown names, unusable data; the first cell's error where every cell failed.
     """
+    machine = {k: v for k, v in machine.items() if v is not None}
+    _refuse_machine(machine)
+    if weights is not None and not Path(weights).is_file():
+        raise ConfigError("no such file", where=weights, hint="`limbeck evaluate --save-weights` writes such files.")
     found = named_recipe(name)
     chosen_scale, chosen = named_scale(scale), found.chosen(cells)
     store = open_data(data)
@@ -123,7 +127,7 @@ def run_recipe(
         folder=folder,
         seeds=list(seeds) if seeds is not None else chosen_scale.seeds(found),
         weights=Path(weights) if weights is not None else None,
-        machine={k: v for k, v in machine.items() if v is not None},
+        machine=machine,
         say=_say if progress else _quiet,
         progress=progress,
     )
@@ -136,12 +140,15 @@ def run_recipe(
             run_cell(work, cell)
         except LimbeckError as error:
             errors[cell.name] = error
-            work.say(f"{cell.name}: {error}")
+            if len(chosen) > 1:  # the error of the only one is raised
+                work.say(f"{cell.name}: {error}")
     if len(errors) == len(chosen):
         raise next(iter(errors.values()))
-    asked = asked_before(folder, found.name) | {cell.name for cell in chosen}
-    write_table(folder, table(work, [cell for cell in found.cells if cell.name in asked], errors))
     result = table(work, chosen, errors)
+    # a row that is not asked for now is of the seeds and weights it was asked for with
+    lines = rows_before(folder, found.name) | {row["name"]: row for row in result["cells"]}
+    asked = [cell for cell in found.cells if cell.name in lines]
+    write_table(folder, {**table(work, asked), "cells": [lines[cell.name] for cell in asked]})
     if found.drawing is not None and not errors:
         from limbeck.recipes.figures import draw
 
@@ -155,7 +162,8 @@ def _expected(work: Work, cells: Sequence[Cell]) -> list[str]:
         return []
     costs = [cell_cost(work.recipe, cell) for cell in cells]
     hours = (sum(c.seconds for c in costs) + max(c.once for c in costs)) / 3600
-    return [f"{len(cells)} cells, about {hours:.1f} h on {MACHINE} (estimate, less what is there already)"]
+    number = "1 cell" if len(cells) == 1 else f"{len(cells)} cells"
+    return [f"{number}, about {hours:.1f} h on {MACHINE} (estimate, less what is there already)"]
 
 
 def own_cells(recipe: Recipe, store: PairedStore) -> list[Cell]:
@@ -230,6 +238,15 @@ def _score(work: Work, cell: Cell, scoring: Scoring, target: Path, file: Path) -
     )
     file.parent.mkdir(parents=True, exist_ok=True)
     write_json(file, result)
+
+
+def _refuse_machine(machine: Mapping[str, Any]) -> None:
+    """Raises ConfigError on what no cell could be run with, once and not for each."""
+    from limbeck.engine.numerics import choose_device
+    from limbeck.engine.settings import RunSettings
+
+    build(RunSettings, machine)
+    choose_device(machine.get("device", "auto"))
 
 
 def _refuse_another(work: Work) -> None:

@@ -27,8 +27,9 @@ class Budget:
             raise ConfigError(
                 "a budget is either per class or in pairs", hint="Give --per-class N or --pairs N, not both."
             )
-        if (self.per_class or self.pairs or 0) < 1:
-            raise ConfigError(f"a budget of {self.per_class or self.pairs} items is empty", hint="Ask for 1 or more.")
+        items = self.pairs if self.per_class is None else self.per_class
+        if items is None or items < 1:
+            raise ConfigError(f"a budget of {items} items is empty", hint="Ask for 1 or more.")
 
     def items(self, classes: int) -> int:
         """Stored items in all."""

@@ -83,6 +83,11 @@ class AVE(Reader):
         present = names_in(folder)
         lists: list[tuple[Path, str | None]] = [(self.root / f, s) for f, s in LISTS if (self.root / f).is_file()]
         lists = lists or [(self.root / "Annotations.txt", None)]
+        if not lists[0][0].is_file():
+            what = f"holds neither {', '.join(f for f, _ in LISTS)} nor Annotations.txt"
+            raise DataError(
+                what, where=self.root, hint="--root is the folder AVE_Dataset that AVE's archive unpacks to."
+            )
         for listing, split in lists:
             for number, cells in read_table(listing, delimiter="&", quoted=False):
                 if cells[:2] == ["Category", "VideoID"]:

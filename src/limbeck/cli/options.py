@@ -1,0 +1,170 @@
+"""The options of every verb. Those of a run and of preparing are the settings they become."""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING
+
+from limbeck.cli.fields import add_settings, new_parser
+
+if TYPE_CHECKING:
+    from jsonargparse import ArgumentParser
+
+__all__ = ["OPTIONS"]
+
+SIZED = ("steps", "real_batch", "channels")
+SIZES = "by method and size of the media"
+
+
+def _distill(parser: ArgumentParser) -> None:
+    _by_method(parser, estimate=False)
+
+
+def _estimate(parser: ArgumentParser) -> None:
+    _by_method(parser, estimate=True)
+
+
+def _by_method(parser: ArgumentParser, *, estimate: bool) -> None:
+    from limbeck.engine.settings import RunSettings
+    from limbeck.methods import methods
+
+    chosen = parser.add_subcommands(required=True, dest="method_name", metavar="METHOD")
+    for name, method in methods().items():
+        sub = new_parser(inspect.getdoc(method) or "", f"limbeck {'estimate' if estimate else 'distill'} {name}")
+        chosen.add_subcommand(name, sub, help=method.title)
+        sub.add_argument("--config", type=str, help="settings in YAML or JSON, such as a run's config.json")
+        sub.add_argument("--data", type=str, help="digits, toy, or the folder of a prepared store")
+        if not estimate:
+            sub.add_argument("--out", type=str, help="the run folder")
+            sub.add_argument("--resume", action="store_true", help="go on with the run in --out")
+        else:
+            _json(sub)
+        add_settings(sub, RunSettings, shown=dict.fromkeys(SIZED, SIZES) | dict(method.defaults))
+        add_settings(sub, method, prefix="method.")
+
+
+def _evaluate(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "target", type=str, help="a run, an artifact, or a data set, whose whole training split is scored"
+    )
+    parser.add_argument("--protocol", type=str, default="recognition-avdd", help="`limbeck protocols` lists them")
+    parser.add_argument(
+        "--students", type=str, default="convnet", help="convnet, lenet, alexnet, vgg11, resnet18, joined by commas"
+    )
+    parser.add_argument("--seeds", type=str, default="0:5", help="of the students: 3, or 0,2,5, or 0:5")
+    parser.add_argument("--data", type=str, help="the real set, where it is not the one the run was made from")
+    parser.add_argument("--whole", action="store_true", help="score the whole training split beside it")
+    parser.add_argument("--whole-seeds", type=str, default="0:3", help="its students")
+    parser.add_argument("--modalities", type=str, help="which students see, joined by commas (default: all)")
+    parser.add_argument("--fusion", type=str, help="ensemble, sum, concat, attention (default: the protocol's)")
+    parser.add_argument("--weights", type=str, help="a safetensors file that the students' encoders start from")
+    parser.add_argument("--save-weights", type=str, help="a folder that keeps the trained students as such files")
+    parser.add_argument("--channels", type=int, help="width of the students (default: the distilling encoder's)")
+    parser.add_argument("--device", type=str, default="auto", help="auto, cpu, cuda")
+    parser.add_argument("--kernels", type=str, default="auto", help="auto, literal, fused")
+    parser.add_argument("--precision", type=str, default="fp32", help="fp32, bf16")
+    parser.add_argument("--threads", type=int, help="of the CPU (default: its cores)")
+    parser.add_argument("--split", type=str, default="test", help="whose items students are scored on")
+    parser.add_argument("--at-once", type=int, help="students trained in one pass (default: 1 on a CPU, all on a GPU)")
+    _json(parser)
+
+
+def _prepare(parser: ArgumentParser) -> None:
+    from limbeck.data import PrepareSettings
+
+    parser.add_argument("reader", type=str, help="`limbeck datasets` lists them")
+    parser.add_argument("--root", type=str, required=True, help="the raw data: a folder, or a manifest file")
+    parser.add_argument("--out", type=str, required=True, help="the store's folder")
+    parser.add_argument("--on-error", type=str, default="error", help="error stops at a bad file, skip leaves it out")
+    parser.add_argument("--workers", type=int, help="processes (default: one a core)")
+    add_settings(parser, PrepareSettings)
+    _json(parser)
+
+
+def _report(parser: ArgumentParser) -> None:
+    parser.add_argument("run", type=str, help="the run folder")
+    parser.add_argument("--out", type=str, help="the page (default: report.html in the run folder)")
+
+
+def _export(parser: ArgumentParser) -> None:
+    parser.add_argument("run", type=str, help="a run or an artifact")
+    parser.add_argument("--to", type=str, default="folder", help="folder: PNG, WAV and labels.csv")
+    parser.add_argument("--out", type=str, help="where to (default: export in the run folder)")
+    parser.add_argument("--overwrite", action="store_true", help="replace what is there")
+
+
+def _import(parser: ArgumentParser) -> None:
+    parser.add_argument("source", type=str, help="avdd: distilled sets that AVDD's authors published")
+    parser.add_argument("--root", type=str, required=True, help="folder of exp_*_imgSyn_*.pth or of class:*.pt files")
+    parser.add_argument("--data", type=str, required=True, help="the store of the real set that they were made from")
+    parser.add_argument("--out", type=str, required=True, help="the run folder to make")
+    parser.add_argument("--experiment", type=int, default=0, help="which of the authors' experiments [0]")
+    parser.add_argument("--step", type=int, default=5000, help="of that experiment [5000]")
+    parser.add_argument("--factor", type=int, default=2, help="2: items hold four each; 1: they are whole [2]")
+
+
+def _inspect(parser: ArgumentParser) -> None:
+    parser.add_argument("target", type=str, help="a run, an artifact or a data set")
+    _json(parser)
+
+
+def _bank(parser: ArgumentParser) -> None:
+    parser.add_argument("--data", type=str, required=True, help="the real set: digits, toy, or a store's folder")
+    parser.add_argument("--members", type=int, default=40, help="encoder pairs, each trained by itself [40]")
+    parser.add_argument("--decouplers", type=int, default=4, help="of each pair; 0 for none [4]")
+    parser.add_argument("--modalities", type=str, help="joined by commas (default: all)")
+    parser.add_argument("--channels", type=int, help="width of the ConvNets (default: what fits the set)")
+    parser.add_argument("--mapping", type=str, default="mlp", help="what a decoupler is: mlp, linear")
+    parser.add_argument("--hidden", type=int, default=512, help="inner width of an mlp [512]")
+    parser.add_argument("--device", type=str, default="auto", help="auto, cpu, cuda")
+    parser.add_argument("--kernels", type=str, default="auto", help="auto, literal, fused")
+    parser.add_argument("--precision", type=str, default="fp32", help="fp32, bf16")
+    parser.add_argument("--threads", type=int, help="of the CPU (default: its cores)")
+    parser.add_argument(
+        "--at-once", type=int, help="pairs trained in one pass (default: 1 on a CPU, what fits on a GPU)"
+    )
+    _json(parser)
+
+
+def _recipes(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "words", type=str, nargs="*", help="nothing lists the tables, a table's name its cells; run TABLE runs them"
+    )
+    parser.add_argument("--cell", type=str, help="cells or the beginnings of some, joined by commas: ave/10,ave/whole")
+    parser.add_argument("--data", type=str, help="the real set a table is run on: a set's name or a store's folder")
+    parser.add_argument("--scale", type=str, default="paper", help="paper, or small: minutes, and not comparable")
+    parser.add_argument("--out", type=str, help="folder of sets and results (default: runs/recipes/STORE-SCALE)")
+    parser.add_argument("--seeds", type=str, help="of the sets of a cell: 3, or 0,2,5, or 0:5 (default: the paper's)")
+    parser.add_argument("--weights", type=str, help="what students start from in the cells that ask for it")
+    parser.add_argument("--device", type=str, help="auto, cpu, cuda")
+    parser.add_argument("--kernels", type=str, help="auto, literal, fused")
+    parser.add_argument("--precision", type=str, help="fp32, bf16")
+    parser.add_argument("--threads", type=int, help="of the CPU (default: its cores)")
+    _json(parser)
+
+
+def _json(parser: ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="print JSON and nothing else")
+
+
+OPTIONS = {
+    "distill": ("distil a data set into a synthetic set", "METHOD", _distill),
+    "evaluate": ("train students on a set and score them on real items", "RUN", _evaluate),
+    "bank": ("train the encoders and decouplers that DAVDD looks through, once for a set", "", _bank),
+    "prepare": ("decode raw media into a store, once", "READER", _prepare),
+    "import": ("a distilled set that somebody else published", "avdd", _import),
+    "report": ("one HTML page of a run: pictures, sounds, curves, scores", "RUN", _report),
+    "export": ("take a synthetic set away as plain files", "RUN", _export),
+    "inspect": ("what a run, an artifact or a data set holds", "FOLDER", _inspect),
+    "estimate": ("what a run will cost, measured on a few of its steps", "METHOD", _estimate),
+    "methods": ("the methods", "", _json),
+    "datasets": ("the data sets and readers", "", _json),
+    "protocols": ("how synthetic sets are scored", "", _json),
+    "recipes": (
+        "the papers' tables, cell by cell: what was published, and running it again",
+        "[TABLE | run TABLE]",
+        _recipes,
+    ),
+    "doctor": ("what this machine has, and what is missing for what", "", _json),
+}
+"""By verb: what it does, the words between its name and its options, and what adds these to a parser."""
