@@ -258,6 +258,9 @@ def test_numbers_are_joined_by_commas(toy, tmp_path):
     assert main(["distill", "mtt", "--data", str(toy.path), *quick, *told]) == 0
     method = json.loads((tmp_path / "run" / "config.json").read_text())["method"]
     assert (method["inner_steps"], method["step_size"]) == ([2, 1], [0.01, 0.01])
+    same = ["distill", "mtt", "--data", str(toy.path), *quick]
+    assert main([*same, *told, "--resume"]) == 0  # the very command the run was started with
+    assert main([*same, "--method.step-size", "0.02", "--resume"]) == 2
 
 
 def test_input_and_output_that_fail_are_said(run, capsys):

@@ -12,7 +12,7 @@ DISTILL = "distill {} --data TOY --out OUT"
 
 
 def said(line: str, toy, tmp_path: Path, capsys) -> str:
-    names = {"TOY": toy.path, "OUT": tmp_path / "out", "HERE": tmp_path}
+    names = {"TOY": toy.path, "OUT": tmp_path / "out", "HERE": tmp_path, "FILE": __file__}
     assert main([str(names.get(word, word)) for word in line.split(" ")]) == 2
     found = capsys.readouterr()
     assert not found.out
@@ -64,6 +64,7 @@ def test_settings_of_a_run(method, words, toy, tmp_path, capsys):
         ("recipes run avdd.table3 --data TOY --out OUT --threads 0", ["threads is 0"]),
         ("recipes run avdd.table3 --data TOY --out OUT --device gpu", ["unknown device 'gpu'"]),
         ("recipes run avdd.table12 --data TOY --out OUT --weights gone", ["gone: no such file", "--save-weights"]),
+        ("recipes run avdd.table3 --data TOY --out FILE", ["not a folder of recipes", "another --out"]),
         ("prepare ave --root HERE --out OUT", ["neither trainSet.txt", "Annotations.txt", "AVE_Dataset"]),
         ("prepare vggs10k --root HERE --out OUT", ["no listing is here (vgg_subset.csv or vggsound.csv)", "--csv"]),
         ("prepare ave --root HERE --out OUT --allow-silent", ["--allow-silent has no value"]),

@@ -296,6 +296,8 @@ def test_the_whole_walk(published: Path, tmp_path: Path, capsys: pytest.CaptureF
     page = (tmp_path / "run" / "report.html").read_text()
     assert "AVDD&#39;s published tensors" in page or "AVDD's published tensors" in page
     assert main(["export", run]) == 0
+    assert main(["distill", "avdd", "--out", run, "--resume"]) == 2
+    assert "this set was imported" in capsys.readouterr().err
     assert len(list((tmp_path / "run" / "export" / "image").iterdir())) == 24
     assert main(["import", "avdd", "--root", data, "--data", data, "--out", run]) == 2
     assert main(["import", "avd", "--root", data, "--data", data, "--out", run]) == 2

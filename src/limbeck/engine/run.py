@@ -33,8 +33,9 @@ from limbeck.engine.numerics import Numerics, choose_device
 from limbeck.engine.plan import Plan, plan, present, provenance, versions
 from limbeck.errors import ConfigError, LimbeckError, ResumeError
 from limbeck.files import read_json
+from limbeck.methods import method_class
 from limbeck.progress import Progress
-from limbeck.synthetic import SyntheticSet
+from limbeck.synthetic import Budget, SyntheticSet
 
 if TYPE_CHECKING:
     from limbeck.data.store import PairedStore
@@ -184,6 +185,8 @@ def _planned_again(
     if not (folder / "config.json").exists() or not (folder / "run.json").exists():
         raise ResumeError("no run was started here", where=folder, hint="Leave --resume out.")
     config, about = read_json(folder / "config.json"), read_json(folder / "run.json")
+    if "imported" in about:
+        raise ResumeError("this set was imported, and there is no run to go on with", where=folder)
     damaged = [
         key
         for source, key, kind in (
@@ -196,8 +199,13 @@ def _planned_again(
     now = present(given)
     changed = [] if about["method"] == method else [f"method {about['method']} -> {method}"]
     changed += [f"{k} {config.get(k)!r} -> {v!r}" for k, v in now.items() if k not in config or config[k] != v]
-    stored, own = config.get("method", {}), present(method_given)
-    changed += [f"method.{k} {stored.get(k)!r} -> {v!r}" for k, v in own.items() if stored.get(k) != v]
+    stored = config.get("method", {})
+    if not changed:  # settled first: of one number for sound and the rest the config holds two
+        budget = Budget(config.get("per_class"), config.get("pairs"))
+        own = build(method_class(method), {**stored, **method_given}, where="method.").for_budget(budget)
+        settled = present(dataclasses.asdict(own))
+        pairs = [(k, stored.get(k), settled.get(k)) for k in method_given]
+        changed += [f"method.{k} {before!r} -> {after!r}" for k, before, after in pairs if before != after]
     if changed:
         raise ResumeError(
             f"the run was started with other settings: {'; '.join(changed)}",

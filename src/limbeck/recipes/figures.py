@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from limbeck.modalities import Modality
     from limbeck.recipes.cell import Cell
-    from limbeck.recipes.run import Work
+    from limbeck.recipes.work import Work
 
 __all__ = ["DRAWINGS", "Drawing", "Panel", "Strip", "draw"]
 
@@ -81,7 +81,7 @@ def draw(work: Work, cells: Sequence[Cell]) -> Path:
 
 def accuracy_against_steps(work: Work, cells: Sequence[Cell]) -> Drawing:
     """AVDD figure 10: fused accuracy of the snapshots, a chart for each way of choosing the first items."""
-    from limbeck.recipes.run import stages
+    from limbeck.recipes.work import stages
 
     by_init: dict[str, dict[str, list[tuple[float, float]]]] = {}
     for cell in cells:

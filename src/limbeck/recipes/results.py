@@ -12,7 +12,7 @@ from limbeck.recipes.datasets import DATASETS, differences
 
 if TYPE_CHECKING:
     from limbeck.errors import LimbeckError
-    from limbeck.recipes.run import Work
+    from limbeck.recipes.work import Work
 
 __all__ = ["COLUMNS", "markdown", "rows", "rows_before", "table", "write_table"]
 

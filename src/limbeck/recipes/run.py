@@ -10,68 +10,26 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from limbeck.config import build, settings_hash
+from limbeck.config import build
 from limbeck.data import open_data
 from limbeck.errors import ConfigError, LimbeckError
-from limbeck.files import digest_file, read_json, write_json
+from limbeck.files import read_json, write_json
 from limbeck.recipes import recipe as named_recipe
 from limbeck.recipes.cell import Cell, Recipe, Scoring
 from limbeck.recipes.cost import MACHINE, cell_cost
 from limbeck.recipes.datasets import DATASETS
 from limbeck.recipes.results import rows_before, table, write_table
-from limbeck.recipes.scale import Scale
 from limbeck.recipes.scale import scale as named_scale
+from limbeck.recipes.work import Work, stages
 
 if TYPE_CHECKING:
     from limbeck.data.store import PairedStore
 
-__all__ = ["Work", "run_recipe"]
-
-
-@dataclass(frozen=True)
-class Work:
-    """A recipe on a store: what is to be done, and where.
-
-    Args:
-        seeds: of the sets of each cell.
-        weights: file that students with given weights start from, None for none.
-        machine: device, kernels, precision and threads, where they were given.
-        say: takes a line on what happens.
-    """
-
-    recipe: Recipe
-    store: PairedStore
-    scale: Scale
-    folder: Path
-    seeds: Sequence[int]
-    weights: Path | None
-    machine: Mapping[str, Any]
-    say: Callable[[str], None]
-    progress: bool
-
-    def set_folder(self, cell: Cell, seed: int) -> Path:
-        """Where the set of a cell and seed is, or will be; ``whole`` for the training split itself."""
-        if cell.method is None:
-            return self.folder / "sets" / f"whole-{self.store.data_hash[:8]}"
-        settings, own = self.scale.run_settings(cell, self.store), self.scale.method_settings(cell)
-        key = settings_hash(cell.method, settings, own, self.store.data_hash, self.machine.get("precision"))[:8]
-        return self.folder / "sets" / f"{cell.method}-{settings['per_class']}-{key}" / str(seed)
-
-    def seeds_of(self, cell: Cell) -> list[int]:
-        """One where another seed gives the same set."""
-        return list(self.seeds) if cell.drawn else list(self.seeds[:1])
-
-    def score_file(self, scoring: Scoring, folder: Path, step: int | None = None) -> Path:
-        """Where the score of a set is kept, or of what it was after a step."""
-        weights = digest_file(self.weights) if scoring.pretrained and self.weights else None
-        about = (vars(scoring), self.scale.students, weights, self.scale.published, self.machine.get("precision"))
-        suffix = "" if step is None else f"-step{step}"
-        return folder / "scores" / f"{settings_hash(*about)[:12]}{suffix}.json"
+__all__ = ["run_recipe"]
 
 
 def run_recipe(
@@ -194,12 +152,6 @@ def run_cell(work: Work, cell: Cell) -> None:
                 _score(work, cell, cell.scoring, target, file)
 
 
-def stages(folder: Path) -> dict[int, Path]:
-    """What a run kept of its set on the way, by steps: the first items, and the snapshots."""
-    kept = {int(path.name): path for path in (folder / "snapshots").glob("[0-9]*") if path.name.isdigit()}
-    return {0: folder / "initial", **dict(sorted(kept.items()))}
-
-
 def _distil(work: Work, cell: Cell, seed: int, folder: Path) -> None:
     from limbeck.engine.run import distill
 
@@ -250,8 +202,10 @@ def _refuse_machine(machine: Mapping[str, Any]) -> None:
 
 
 def _refuse_another(work: Work) -> None:
-    """Raises ConfigError where the folder's table is of another store or scale: it would be written over."""
+    """Raises ConfigError where the folder is a run's, or its table of another store or scale."""
     path = work.folder / f"{work.recipe.name}.json"
+    if (work.folder / "config.json").exists() or (work.folder.exists() and not work.folder.is_dir()):
+        raise ConfigError("not a folder of recipes", where=work.folder, hint="Choose another --out.")
     if not path.exists():
         return
     before = read_json(path)

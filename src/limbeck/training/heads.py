@@ -15,10 +15,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from limbeck.encoders.base import PUBLISHED_WIDTH, Encoder, Weights, draw_uniform
-from limbeck.errors import ConfigError, nearest
+from limbeck.errors import ConfigError
 from limbeck.modalities import Audio, Modality
 
-__all__ = ["FUSED", "FUSIONS", "Head", "build_head"]
+__all__ = ["FUSED", "Attention", "Concat", "Ensemble", "Head", "Sum"]
 
 FUSED = "fused"
 """The output of a head that makes one prediction of all modalities, and the prefix of its weights."""
@@ -190,28 +190,6 @@ class Attention(Head):
     def parameters(self) -> int:
         k, unread = self.channels, 2 * self.classes * (self.channels * self.positions + 1)
         return 4 * k * (k + 1) + self.classes * (k + 1) + unread
-
-
-FUSIONS = ("ensemble", "sum", "concat", "attention")
-"""How a student of recognition makes one prediction of its modalities."""
-
-
-def build_head(fusion: str, encoders: Mapping[str, Encoder], modalities: Mapping[str, Modality], classes: int) -> Head:
-    """The head called ``fusion``: one of FUSIONS, or "arcface" for retrieval.
-
-    Raises ConfigError: unknown, or not for these encoders.
-    """
-    widths = {name: encoder.embedding for name, encoder in encoders.items()}
-    if fusion == "arcface":
-        from limbeck.training.shared import Shared
-
-        return Shared(widths, classes)
-    if fusion == "attention":
-        return Attention(encoders, modalities, classes)
-    kinds: dict[str, type[Ensemble] | type[Sum] | type[Concat]] = {"ensemble": Ensemble, "sum": Sum, "concat": Concat}
-    if fusion not in kinds:
-        raise ConfigError(f"unknown fusion {fusion!r}", where="--fusion", hint=nearest(fusion, FUSIONS))
-    return kinds[fusion](widths, classes)
 
 
 def _linear_init(

@@ -13,7 +13,8 @@ from limbeck.encoders.base import Encoder, Weights
 from limbeck.errors import ConfigError
 from limbeck.modalities import Modality
 from limbeck.rng import stream
-from limbeck.training.heads import FUSED, Head, build_head
+from limbeck.training.fusions import build_head
+from limbeck.training.heads import FUSED, Head
 
 __all__ = ["Student"]
 
