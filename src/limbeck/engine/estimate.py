@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import resource
 import statistics
 import sys
@@ -12,9 +13,12 @@ from typing import Any
 
 import torch
 
+from limbeck.banks.experts import EXPERT_RECIPE
+from limbeck.banks.pairs import BANK_RECIPE
 from limbeck.engine.initial import initial_set
 from limbeck.engine.loop import Loop
 from limbeck.engine.plan import Plan
+from limbeck.engine.rehearsed_training import training_seconds
 
 __all__ = ["estimate"]
 
@@ -43,8 +47,6 @@ def estimate(planned: Plan, *, trials: int = 3) -> dict[str, Any]:
     }
     if settings.steps == 0:
         return {**about, "steps": 0, "seconds": 0.0, "seconds_cached": 0.0, "first": _first(planned)}
-    import dataclasses
-
     numerics.apply()
     start = initial_set(planned.store, dataclasses.replace(settings, init="random"), numerics, {})
     seconds: dict[str, float] = {}
@@ -72,16 +74,28 @@ def estimate(planned: Plan, *, trials: int = 3) -> dict[str, Any]:
 
 
 def _first(planned: Plan) -> list[str]:
-    """What is trained before the first step and kept for later runs: not in the seconds."""
+    """What is trained before the first step and kept for later runs, measured on a few batches: not in the seconds."""
     stages = [FIRST[planned.settings.init]] if planned.settings.init in FIRST else []
     if not planned.settings.steps:
         return stages
     if (bank := planned.method.bank) is not None:
         maps = f", each with {bank.decouplers} decouplers" if bank.decouplers else ""
-        stages.append(f"a bank of {bank.members} pairs of networks{maps} (limbeck bank)")
+        took = training_seconds(planned, BANK_RECIPE, bank.members, BANK_RECIPE.epochs)
+        stages.append(f"a bank of {bank.members} pairs of networks{maps} (limbeck bank), {_about(took)} for the pairs")
     if planned.method.objective == "trajectories":
-        stages.append("experts of each modality are trained on the whole training split, for a few epochs")
+        method: Any = planned.method  # has MTT's settings
+        recipe = dataclasses.replace(EXPERT_RECIPE, batch=method.expert_batch)
+        took = training_seconds(planned, recipe, method.experts, method.max_start_epoch - 1 + method.expert_epochs)
+        stages.append(f"{method.experts} experts of each modality, {_about(took)}")
     return stages
+
+
+def _about(seconds: float) -> str:
+    """Of a rough number only the unit and the first digits."""
+    for unit, size in (("h", 3600), ("min", 60)):
+        if seconds >= size:
+            return f"about {seconds / size:.1f} {unit}"
+    return f"about {seconds:.0f} s"
 
 
 def _set_bytes(planned: Plan) -> int:

@@ -95,6 +95,17 @@ def test_estimating_trains_nothing(toy, small, tmp_path, monkeypatch):
     assert about["seconds"] > 0
     assert any("40 pairs" in stage and "4 decouplers" in stage for stage in about["first"])
     assert not (tmp_path / "banks").exists()
+    assert about["first"][-1].endswith("for the pairs")
+    assert " about " in about["first"][-1]
+
+
+def test_the_training_of_a_bank_is_estimated_from_a_few_batches(toy, small):
+    from limbeck.banks.pairs import BANK_RECIPE
+    from limbeck.engine.rehearsed_training import training_seconds
+
+    planned = plan("davdd", toy, settings={**small, "per_class": 1, "steps": 9, "group": 4, "real_group": 4})
+    one, forty = (training_seconds(planned, BANK_RECIPE, members, 30) for members in (1, 40))
+    assert 10 < forty / one < 160
 
 
 @pytest.mark.parametrize(
