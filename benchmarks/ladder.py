@@ -93,6 +93,8 @@ def main() -> None:
     ]
     if options.finished:
         cells = [place for place in cells if finished(options, *place)]
+        if not cells:
+            raise SystemExit("nothing is finished yet")
     context = multiprocessing.get_context("spawn")
     whole: dict[str, Any] = {}
     if not options.no_whole:

@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
-from limbeck.engine.unroll import swept, unrolled
+from limbeck.engine.unroll import swept, tesla, unrolled
 from limbeck.errors import NumericsError, ShapeError
+from tests.reference.tesla import tesla as literal_tesla
 
 WIDTH, HIDDEN, CLASSES, ITEMS = 5, 6, 3, 7
 
@@ -119,26 +120,51 @@ def test_the_gradient_is_the_slope(case):
     assert torch.autograd.gradcheck(Outer.apply, learnt, atol=1e-7, rtol=1e-5)
 
 
+def matching(seed, merged):
+    """Two towers that go where experts went: the case, the literal's denominators and both outer losses."""
+    inner, _, start, inputs = two_vectors(seed)
+    target = [s + 0.5 * numbers(len(s), seed=seed + 7 + k) for k, s in enumerate(start)]
+    ways = [(s - t).square().sum() for s, t in zip(start, target, strict=True)]
+    below = [sum(ways)] * 2 if merged else ways
+
+    def outer(reached, below=below):
+        return sum((r - t).square().sum() / w for r, t, w in zip(reached, target, below, strict=True))
+
+    return inner, start, inputs, target, below, outer, lambda reached: outer(reached, ways)
+
+
+@pytest.mark.parametrize("merged", [False, True])
+@pytest.mark.parametrize("rows", [batches(1, 3), batches(8, 4), [torch.tensor([2, 2, 5, 2]), torch.tensor([5, 5])]])
+def test_tesla_is_its_own_definition(merged, rows):
+    inner, start, inputs, target, below, outer, own = matching(0, merged)
+    rates = rates_of(start)
+    found = tesla(inner, outer, start, rates, inputs, rows, of_rates=own if merged else None)
+    of_inputs, of_rates = literal_tesla(inner, start, target, rates, inputs, rows, below)
+    for one, two in zip((*found.inputs, *found.rates), (*of_inputs, *of_rates), strict=True):
+        assert float(two.abs().max()) > 1e-6
+        torch.testing.assert_close(one, two, rtol=1e-10, atol=1e-12)
+    whole = swept(inner, outer, start, rates, inputs, rows)
+    assert torch.equal(found.loss, whole.loss)
+    assert all(torch.equal(a, b) for a, b in zip(found.reached, whole.reached, strict=True))
+
+
 def test_tesla_is_another_gradient():
-    """Were the dependence of later parameters on earlier batches dropped, this would pass unnoticed."""
-    inner, outer, start, inputs = one_vector()
-    rows = batches(6, 4)
-    whole = swept(inner, outer, start, rates_of(start), inputs, rows)
-    reached = whole.reached[0].clone().requires_grad_()
-    (v,) = torch.autograd.grad(outer((reached,)), reached)
-    states, total = [start[0]], torch.zeros_like(inputs[0])
-    for i, chosen in enumerate(rows):
-        theta, pixels = states[-1].clone().requires_grad_(), inputs[0].clone().requires_grad_()
-        (g,) = torch.autograd.grad(inner(i, (theta,), (pixels[chosen], inputs[1][chosen])), theta, create_graph=True)
-        total += torch.autograd.grad(-0.3 * (v * g).sum(), pixels)[0]
-        states.append((theta - 0.3 * g).detach())
-    assert float((total - whole.inputs[0]).abs().max()) > 1e-3 * float(whole.inputs[0].abs().max())
+    """The sweep does not drop how later parameters depend on earlier batches."""
+    inner, start, inputs, _, _, outer, _ = matching(0, merged=False)
+    whole, other = (f(inner, outer, start, rates_of(start), inputs, batches(6, 4)) for f in (swept, tesla))
+    for one, two in zip(whole.inputs[:2], other.inputs[:2], strict=True):
+        assert float((one - two).abs().max()) > 1e-3 * float(one.abs().max())
+
+
+def test_tesla_of_one_step_is_exact():
+    inner, start, inputs, _, _, outer, _ = matching(1, merged=False)
+    close(*(f(inner, outer, start, rates_of(start), inputs, batches(1, 4)) for f in (swept, tesla)))
 
 
 def test_inputs_that_a_loss_ignores_get_zeros():
     inner, outer, start, inputs = one_vector()
     more = (*inputs, numbers(ITEMS, 2))
-    for f in (swept, unrolled):
+    for f in (swept, tesla, unrolled):
         found = f(lambda i, p, x: inner(i, p, x[:2]), outer, start, rates_of(start), more, batches(2, 3))
         assert torch.equal(found.inputs[2], torch.zeros_like(more[2]))
 
@@ -147,15 +173,15 @@ def test_nothing_given_is_changed():
     inner, outer, start, inputs = two_vectors()
     rates = rates_of(start)
     before = [x.clone() for x in (*start, *inputs, *rates)]
-    for f in (swept, unrolled):
+    for f in (swept, tesla, unrolled):
         f(inner, outer, start, rates, inputs, batches(3, 2))
         assert all(
             torch.equal(a, b) and not b.requires_grad for a, b in zip(before, (*start, *inputs, *rates), strict=True)
         )
 
 
-def test_the_sweep_keeps_one_graph_at_a_time():
-    """Tensors that graphs hold when the inner loss is called: none in the sweep, more with every step in full."""
+def test_the_sweep_and_tesla_keep_one_graph_at_a_time():
+    """Tensors that graphs hold when the inner loss is called: none in these two, more with every step in full."""
     inner, outer, start, inputs = one_vector()
     held, alive = weakref.WeakSet(), []
 
@@ -175,10 +201,11 @@ def test_the_sweep_keeps_one_graph_at_a_time():
         return list(alive)
 
     assert run(swept) == [0] * 16
+    assert run(tesla) == [0] * 16
     assert (torch.tensor(run(unrolled)).diff() > 0).all()
 
 
-@pytest.mark.parametrize("f", [swept, unrolled])
+@pytest.mark.parametrize("f", [swept, tesla, unrolled])
 def test_parameters_that_stop_being_finite_name_the_step(f):
     inner, outer, start, inputs = one_vector()
 
@@ -192,7 +219,7 @@ def test_parameters_that_stop_being_finite_name_the_step(f):
         f(inner, outer, [start[0] * float("inf")], rates_of(start), inputs, batches(2, 3))
 
 
-@pytest.mark.parametrize("f", [swept, unrolled])
+@pytest.mark.parametrize("f", [swept, tesla, unrolled])
 def test_parts_that_do_not_fit(f):
     inner, outer, start, inputs = one_vector()
     with pytest.raises(ShapeError, match="2 step sizes"):

@@ -7,8 +7,8 @@ keeps the N parameter vectors only and walks back,
     \nabla_{X_i} += \partial s_i / \partial X_i, \quad v_i = v_{i+1} + \partial s_i / \partial \theta_i, \quad
     \nabla_\alpha += s_i / \alpha,
 
-which is the chain rule in order, so exact up to rounding (docs/audio_visual.md, MTT). TESLA's constant-memory form
-drops the last term of :math:`v_i`; it is another gradient.
+which is the chain rule in order, so exact up to rounding (docs/audio_visual.md, MTT). :func:`tesla` keeps
+:math:`v_i = v_N`: it drops how later parameters depend on earlier batches, and is another gradient.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from torch import Tensor
 
 from limbeck.errors import NumericsError, ShapeError
 
-__all__ = ["Inner", "Unrolled", "swept", "unrolled"]
+__all__ = ["Inner", "Unrolled", "swept", "tesla", "unrolled"]
 
 Tensors: TypeAlias = "tuple[Tensor, ...]"
 Inner: TypeAlias = Callable[[int, Tensors, Tensors], Tensor]
@@ -72,16 +72,7 @@ def swept(
     Raises:
         NumericsError: the parameters stop being finite; names the inner step.
     """
-    _check(start, rates, rows)
-    # in one piece, made first: vectors that are kept one by one lie between freed ones and hold their memory back
-    path = tuple(p.detach().new_empty((len(rows) + 1, *p.shape)) for p in start)
-    for whole, first in zip(path, start, strict=True):
-        whole[0] = first.detach()
-    steps = [r.detach() for r in rates]
-    for i, chosen in enumerate(rows):
-        _forward(inner, i, path, steps, _take(inputs, chosen, learn=False))
-    _check_finite([tuple(p[i] for p in path) for i in range(len(rows) + 1)], where)
-
+    path, steps = _walk(inner, start, rates, inputs, rows, where)
     reached = tuple(p[-1].clone().requires_grad_() for p in path)
     loss = outer(reached)
     v = torch.autograd.grad(loss, reached)
@@ -95,6 +86,77 @@ def swept(
         for whole, part in zip(of_rates, along, strict=True):
             whole += part.to(whole.dtype)
     return Unrolled(loss.detach(), tuple(p.detach() for p in reached), gradients, tuple(of_rates))
+
+
+@torch.enable_grad()
+def tesla(
+    inner: Inner,
+    outer: Callable[[Tensors], Tensor],
+    start: Sequence[Tensor],
+    rates: Sequence[Tensor],
+    inputs: Sequence[Tensor],
+    rows: Sequence[Tensor | None],
+    *,
+    of_rates: Callable[[Tensors], Tensor] | None = None,
+    where: str | None = None,
+) -> Unrolled:
+    r"""TESLA's gradient (Cui et al., "Scaling Up Dataset Distillation to ImageNet-1K with Constant Memory"): as if
+    every :math:`\theta_i` had been given,
+
+    .. math:: \nabla_{X_i} = -\alpha \, \partial \langle v_N, g_i \rangle / \partial X_i, \qquad
+        \nabla_\alpha = -\langle v_N, \textstyle\sum_i g_i \rangle, \qquad v_N = \nabla L(\theta_N).
+
+    For :math:`L = |\theta_N - \theta^*|^2 / D` the first is the printed :math:`2 \, \partial \langle \alpha
+    (\theta^* - \theta_0) + \alpha^2 G, g_i \rangle / \partial X_i / D` with :math:`G = \sum_i g_i` held fast. The
+    inner loss draws the same at both passes; in LoRS's script dropout does not.
+
+    Args:
+        of_rates: the outer loss that the step sizes go down, where it is another one: LoRS's COCO scripts divide the
+            items' loss by what both towers' experts moved, and the step sizes' by each tower's own.
+
+    Other arguments, memory and errors as of :func:`swept`.
+    """
+    path, steps = _walk(inner, start, rates, inputs, rows, where)
+    reached = tuple(p[-1].clone().requires_grad_() for p in path)
+    loss = outer(reached)
+    v = torch.autograd.grad(loss, reached)
+    along = v if of_rates is None else torch.autograd.grad(of_rates(reached), reached)
+    gradients = tuple(torch.zeros_like(x) for x in inputs)
+    totals = [torch.zeros_like(u) for u in v]
+    for i, chosen in enumerate(rows):
+        items = _take(inputs, chosen, learn=True)
+        leaves = tuple(p[i].detach().requires_grad_() for p in path)
+        g = torch.autograd.grad(inner(i, leaves, items), leaves, create_graph=True)
+        ways = [-a * (u * d).sum().to(a.dtype) for a, u, d in zip(steps, v, g, strict=True)]
+        found = torch.autograd.grad(torch.stack(ways).sum(), items, allow_unused=True)
+        for whole, part in zip(gradients, found, strict=True):
+            _add(whole, chosen, part)
+        for total, d in zip(totals, g, strict=True):
+            total += d.detach()
+        del g, ways, found  # the step's graph, before the next one is built
+    slopes = tuple(-(u * t).sum().to(a.dtype) for u, t, a in zip(along, totals, steps, strict=True))
+    return Unrolled(loss.detach(), tuple(p.detach() for p in reached), gradients, slopes)
+
+
+def _walk(
+    inner: Inner,
+    start: Sequence[Tensor],
+    rates: Sequence[Tensor],
+    inputs: Sequence[Tensor],
+    rows: Sequence[Tensor | None],
+    where: str | None,
+) -> tuple[Tensors, list[Tensor]]:
+    """All N + 1 parameter vectors, (N + 1, P) each and without graph, and the step sizes."""
+    _check(start, rates, rows)
+    # in one piece, made first: vectors that are kept one by one lie between freed ones and hold their memory back
+    path = tuple(p.detach().new_empty((len(rows) + 1, *p.shape)) for p in start)
+    for whole, first in zip(path, start, strict=True):
+        whole[0] = first.detach()
+    steps = [r.detach() for r in rates]
+    for i, chosen in enumerate(rows):
+        _forward(inner, i, path, steps, _take(inputs, chosen, learn=False))
+    _check_finite([tuple(p[i] for p in path) for i in range(len(rows) + 1)], where)
+    return path, steps
 
 
 def _forward(inner: Inner, step: int, path: Tensors, rates: Sequence[Tensor], items: Tensors) -> None:
