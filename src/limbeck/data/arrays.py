@@ -132,6 +132,16 @@ class Captions(Sequence[tuple[str, ...]]):
         """Captions of all items together."""
         return len(self._strings)
 
+    @property
+    def strings(self) -> Strings:
+        """All captions, item by item."""
+        return self._strings
+
+    @property
+    def offsets(self) -> np.ndarray[Any, np.dtype[np.int64]]:
+        """(n + 1,): item i has the strings offsets[i]..offsets[i + 1]."""
+        return self._offsets
+
     def __len__(self) -> int:
         return len(self._offsets) - 1
 

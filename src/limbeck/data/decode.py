@@ -33,10 +33,12 @@ Array = np.ndarray[Any, Any]
 
 @dataclass(frozen=True)
 class Plan:
-    """What a worker needs to know besides the row. ``modalities``: those that are decoded from files."""
+    """What a worker needs to know besides the row. ``modalities``: those that are decoded from files. ``filter``: what
+    still pictures are resized with."""
 
     settings: PrepareSettings
     modalities: Mapping[str, Modality]
+    filter: str = "bilinear"
 
 
 @dataclass(frozen=True)
@@ -115,16 +117,17 @@ def _decode(row: Row, plan: Plan, reels: Reels | None) -> dict[str, Array]:
             elif media.kind == "video":
                 arrays[name] = _frame(clip(media), row, plan.settings)
             else:
-                arrays[name] = _still(media, modality, plan.settings)
+                arrays[name] = _still(media, modality, plan)
     return arrays
 
 
-def _still(media: Media, modality: Modality, settings: PrepareSettings) -> Array:
+def _still(media: Media, modality: Modality, plan: Plan) -> Array:
+    settings = plan.settings
     size, channels = settings.image_size, settings.channels
     if media.kind == "idx":
         return resize(read_idx(media.path)[media.index], size, channels, antialias=settings.antialias)
     if modality.kind == "image":
-        return read_image(media.path, size, channels, antialias=settings.antialias)
+        return read_image(media.path, size, channels, antialias=settings.antialias, filter=plan.filter)
     if modality.kind == "depth":
         return read_depth(media.path, size, unit=settings.depth_unit, rotated=settings.depth_rotated)
     return read_feature(media.path, modality.shape[0])

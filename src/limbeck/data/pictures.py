@@ -21,14 +21,16 @@ MAX_WIDTH = 1 << 20
 Array = np.ndarray[Any, Any]
 
 
-def read_image(path: str | Path, size: int, channels: int = 3, *, antialias: bool = True) -> Array:
+def read_image(
+    path: str | Path, size: int, channels: int = 3, *, antialias: bool = True, filter: str = "bilinear"
+) -> Array:
     """(channels, size, size) uint8, turned upright by its EXIF tag, aspect ignored.
 
     Args:
         path: a JPEG, PNG, WebP, BMP, TIFF or PPM file.
         size: of both sides.
         channels: 3 (RGB) or 1 (grey, ITU-R 601).
-        antialias: see :func:`resize`.
+        antialias, filter: see :func:`resize`.
 
     Raises DataError that names the file.
     """
@@ -40,14 +42,15 @@ def read_image(path: str | Path, size: int, channels: int = 3, *, antialias: boo
         raise DataError(f"has pixels of mode {picture.mode}, not of 8 bits", where=path, hint=hint)
     if "transparency" in picture.info or picture.mode in ("PA", "LA"):
         picture = picture.convert("RGBA")
-    return resize(np.asarray(ImageOps.exif_transpose(picture).convert("RGB")), size, channels, antialias=antialias)
+    pixels = np.asarray(ImageOps.exif_transpose(picture).convert("RGB"))
+    return resize(pixels, size, channels, antialias=antialias, filter=filter)
 
 
-def resize(pixels: Array, size: int, channels: int = 3, *, antialias: bool = True) -> Array:
-    """(H, W, 3) or (H, W) uint8 -> (channels, size, size) uint8, bilinear, aspect ignored.
+def resize(pixels: Array, size: int, channels: int = 3, *, antialias: bool = True, filter: str = "bilinear") -> Array:
+    """(H, W, 3) or (H, W) uint8 -> (channels, size, size) uint8, bilinear or bicubic, aspect ignored.
 
     With ``antialias`` the filter widens as the picture shrinks; without it is the papers' code (torchvision's resize of
-    tensors, docs/audio_visual.md), which samples four neighbours whatever the scale.
+    tensors, docs/audio_visual.md), which samples four neighbours (bicubic: sixteen) whatever the scale.
     """
     from PIL import Image
 
@@ -57,18 +60,18 @@ def resize(pixels: Array, size: int, channels: int = 3, *, antialias: bool = Tru
         picture = picture.convert(mode)
     if picture.size != (size, size):
         if antialias:
-            picture = picture.resize((size, size), Image.Resampling.BILINEAR)
+            picture = picture.resize((size, size), Image.Resampling[filter.upper()])
         else:
-            return _resize_plain(np.asarray(picture), size)
+            return _resize_plain(np.asarray(picture), size, filter)
     values = np.asarray(picture)
     return np.ascontiguousarray(values.transpose(2, 0, 1) if channels == 3 else values[None])
 
 
-def _resize_plain(pixels: Array, size: int) -> Array:
+def _resize_plain(pixels: Array, size: int, filter: str) -> Array:
     import torch
 
     planes = torch.tensor(np.atleast_3d(pixels)).permute(2, 0, 1)[None].float()
-    small = torch.nn.functional.interpolate(planes, (size, size), mode="bilinear", align_corners=False)
+    small = torch.nn.functional.interpolate(planes, (size, size), mode=filter, align_corners=False)
     result: Array = small[0].round().clamp(0, 255).byte().numpy()
     return result
 

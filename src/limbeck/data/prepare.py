@@ -18,7 +18,7 @@ from limbeck.data.meta import digest_of
 from limbeck.data.pictures import read_feature
 from limbeck.data.pool import cores, spread
 from limbeck.data.readers import READERS
-from limbeck.data.rows import Reader, Row
+from limbeck.data.rows import Pictures, Reader, Row
 from limbeck.data.settings import PrepareSettings
 from limbeck.data.statistics import standardised_by_default
 from limbeck.data.store import PairedStore
@@ -55,8 +55,8 @@ def prepare(
             finished: rows whose files changed since are decoded again.
         settings: preprocessing.
         on_error: "error" stops at the first bad item and names file and row; "skip" leaves out exactly the bad items
-            and lists them in the store. A benchmark's videos that are missing, or that AVDD leaves out, are listed
-            there under both.
+            and lists them in the store. A benchmark's videos and pictures that are missing, or that the papers
+            leave out, are listed there under both.
         workers: processes; None: one per core.
         progress: show a bar or lines on standard error.
         resume: False starts an unfinished preparation over.
@@ -109,13 +109,16 @@ def _modalities(source: Reader, rows: Sequence[Row], settings: PrepareSettings) 
     if not names or len(set(names)) != len(names):
         raise ConfigError("name at least one modality, each once", where="modalities")
     shapes = source.shapes()
-    return [_modality(name, rows, settings, shapes.get(name)) for name in names]
+    pictures = Pictures.clip() if settings.normalisation == "clip" else source.pictures
+    return [_modality(name, rows, settings, pictures, shapes.get(name)) for name in names]
 
 
-def _modality(name: str, rows: Sequence[Row], settings: PrepareSettings, shape: tuple[int, ...] | None) -> Modality:
+def _modality(
+    name: str, rows: Sequence[Row], settings: PrepareSettings, pictures: Pictures, shape: tuple[int, ...] | None
+) -> Modality:
     size = settings.image_size
     if name == "image":
-        return Image(shape=shape or (settings.channels, size, size))
+        return Image(shape=shape or (settings.channels, size, size), mean=pictures.mean, std=pictures.std)
     if name == "depth":
         return Depth(shape=(1, size, size))
     if name == "text":
@@ -194,7 +197,7 @@ def _fill(
         for k, entry in enumerate(listing.bad, len(rows)):
             if not writer.done(k):
                 writer.skip(k, id=entry.id, reason=entry.reason, file=entry.listing, source_row=entry.number)
-        for through, (k, result) in enumerate(_decoded(todo, rows, writer, settings, processes), before + 1):
+        for through, (k, result) in enumerate(_decoded(todo, source, rows, writer, settings, processes), before + 1):
             row = rows[k]
             if isinstance(result, Failure):
                 file = _relative(result.file, source.root)
@@ -211,11 +214,16 @@ def _fill(
 
 
 def _decoded(
-    todo: Sequence[tuple[int, Row]], rows: Sequence[Row], writer: StoreWriter, settings: PrepareSettings, workers: int
+    todo: Sequence[tuple[int, Row]],
+    source: Reader,
+    rows: Sequence[Row],
+    writer: StoreWriter,
+    settings: PrepareSettings,
+    workers: int,
 ) -> Iterator[tuple[int, dict[str, Any] | Failure]]:
     """(row number, arrays of all modalities or what went wrong), in the order they are ready."""
     from_files = {n: m for n, m in writer.modalities.items() if m.kind != "text"}
-    function = partial(decode_safely, plan=Plan(settings, from_files))
+    function = partial(decode_safely, plan=Plan(settings, from_files, source.pictures.filter))
     if "text" not in writer.modalities:
         yield from spread(function, chunks(todo), workers=workers, crashed=_crashed)
         return

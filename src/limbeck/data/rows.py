@@ -17,6 +17,7 @@ from limbeck.errors import ConfigError, DataError, nearest
 __all__ = [
     "BadRow",
     "Media",
+    "Pictures",
     "Reader",
     "Row",
     "clips_folder",
@@ -48,6 +49,25 @@ class Media:
     path: Path
     index: int = 0
     key: str = ""
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """How a source's papers make numbers of pictures: ``mean`` and ``std`` of each channel, and the ``filter`` that
+    they are resized with, "bilinear" or "bicubic"."""
+
+    mean: tuple[float, ...] = (0.425, 0.396, 0.370)
+    std: tuple[float, ...] = (0.229, 0.224, 0.221)
+    filter: str = "bilinear"
+
+    @classmethod
+    def clip(cls) -> Pictures:
+        """CLIP's constants, which the image-text papers use for every network, and their bicubic filter."""
+        return cls(CLIP_MEAN, CLIP_STD, "bicubic")
+
+
+CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
+CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 
 
 @dataclass(frozen=True)
@@ -95,6 +115,7 @@ class Reader(ABC):
     """One line for ``limbeck datasets``."""
     options: ClassVar[tuple[str, ...]] = ()
     """Which of the settings ``csv`` and ``clips`` mean something to it."""
+    pictures: ClassVar[Pictures] = Pictures()
 
     def __init__(self, root: Path, settings: PrepareSettings) -> None:
         self.root, self.settings = root, settings

@@ -18,7 +18,8 @@ class PrepareSettings:
         image_size: side of the square pictures and depth maps; the aspect is ignored, as in the papers.
         channels: 3 (RGB) or 1 (grey).
         antialias: False resizes as the papers' code does (four neighbours, whatever the scale).
-        normalisation: of pictures: "papers" (their mean and std for every set) or "store" (of the train split).
+        normalisation: of pictures: "papers" (mean and std of the source's papers: one pair for the audio-visual sets,
+            CLIP's for the captioned ones), "clip" (CLIP's) or "store" (of the train split).
         window: seconds of sound around the clip's centre, or around the middle of start and end where they are given.
         sample_rate: hertz the sound is resampled to.
         n_fft: samples in a window of the spectrogram.
@@ -69,7 +70,7 @@ class PrepareSettings:
     keep_dropped: bool = False
 
     def __post_init__(self) -> None:
-        _one_of("normalisation", self.normalisation, ("papers", "store"))
+        _one_of("normalisation", self.normalisation, ("papers", "clip", "store"))
         _one_of("mel", self.mel, ("standard", "decibel"))
         _one_of("text_embedding", self.text_embedding, ("hashing", "minilm"))
         for name in ("image_size", "sample_rate", "n_fft", "hop", "n_mels", "text_width"):

@@ -22,7 +22,7 @@ SEED = 2**40
 
 
 def training_seconds(planned: Plan, recipe: Recipe, networks: int, epochs: int) -> float:
-    """Seconds that ``networks`` networks of all modalities take for ``epochs`` epochs of the labelled training split."""
+    """Seconds that networks of all modalities take for ``epochs`` epochs of the labelled training split."""
     numerics, store = planned.numerics, planned.store
     encoders = numerics.encoders(planned.modalities, planned.settings.channels)
     student = Student(encoders, planned.modalities, len(store.classes))
