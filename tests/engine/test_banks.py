@@ -134,7 +134,7 @@ def test_the_command_says_what_is_there(toy: Any, tmp_path: Path, capsys: Any, m
 
 def test_ctrl_c_is_told_and_the_same_command_goes_on(toy: Any, tmp_path: Path) -> None:
     # so many that it cannot be done before the signal comes, however busy the machine is
-    told = ["bank", "--data", str(toy.path), "--members", "2000", "--decouplers", "0", "--channels", "4"]
+    told = ["bank", "--data", str(toy.path), "--members", "500", "--decouplers", "0", "--channels", "4"]
     process = subprocess.Popen(
         [sys.executable, "-m", "limbeck", *told, "--device", "cpu", "--kernels", "literal"],
         env={**os.environ, "LIMBECK_CACHE": str(tmp_path), "PYTHONPATH": str(Path(limbeck.__file__).parents[1])},
