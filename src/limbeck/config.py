@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 import types
 from collections.abc import Iterable, Mapping
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from limbeck.errors import ConfigError, nearest
-from limbeck.files import canonical
+from limbeck.files import digest_of
 
 __all__ = ["build", "read_settings", "settings_hash"]
 
@@ -67,7 +66,7 @@ def read_settings(path: Path, known: Iterable[str]) -> dict[str, Any]:
 
 def settings_hash(*parts: Any) -> str:
     """Sixteen hexadecimal digits that stand for JSON-ready settings."""
-    return hashlib.sha256(canonical(parts).encode()).hexdigest()[:16]
+    return digest_of(parts)[:16]
 
 
 def _fits(value: Any, kind: Any) -> bool:

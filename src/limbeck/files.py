@@ -14,7 +14,17 @@ from typing import Any
 
 from limbeck.errors import ConfigError, FormatError
 
-__all__ = ["canonical", "digest_file", "new_folder", "read_json", "sweep", "write_bytes", "write_json", "writing_to"]
+__all__ = [
+    "canonical",
+    "digest_file",
+    "digest_of",
+    "new_folder",
+    "read_json",
+    "sweep",
+    "write_bytes",
+    "write_json",
+    "writing_to",
+]
 
 
 def canonical(data: Any) -> str:
@@ -51,6 +61,11 @@ def read_json(path: Path) -> dict[str, Any]:
     if not isinstance(data, dict):
         raise FormatError("holds no JSON object", where=path)
     return data
+
+
+def digest_of(data: Any) -> str:
+    """SHA-256 of JSON data. Raises ValueError on NaN and on strings that are not valid Unicode."""
+    return hashlib.sha256(canonical(data).encode()).hexdigest()
 
 
 def digest_file(path: Path) -> str:

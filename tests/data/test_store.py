@@ -12,11 +12,11 @@ import pytest
 import torch
 
 from limbeck.data import cache_root, open_data
-from limbeck.data.meta import digest_of
 from limbeck.data.store import PairedStore
 from limbeck.data.toy import make_toy
 from limbeck.data.writer import StoreWriter
 from limbeck.errors import ConfigError, DataError, FormatError, ShapeError
+from limbeck.files import digest_of
 from limbeck.modalities import Audio, Depth, Image
 
 

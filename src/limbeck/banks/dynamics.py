@@ -3,7 +3,6 @@ are."""
 
 from __future__ import annotations
 
-import hashlib
 import io
 import shutil
 from collections.abc import Callable, Mapping
@@ -21,9 +20,9 @@ from torch.nn import functional as F
 from limbeck.data import cache_root
 from limbeck.data.store import PairedStore
 from limbeck.encoders import Kernels, Precision, Weights, encoders_for
-from limbeck.encoders.machine import machine_name
+from limbeck.encoders.machine import computing
 from limbeck.errors import DataError, FormatError
-from limbeck.files import canonical, new_folder, write_bytes, write_json, writing_to
+from limbeck.files import digest_of, new_folder, write_bytes, write_json, writing_to
 from limbeck.modalities import Modality
 from limbeck.rng import key
 from limbeck.training import Recipe, Rows, Student, chunks, train
@@ -178,14 +177,9 @@ class Dynamics:
             "recipe": RECIPE.to_dict(),
             "networks": NETWORKS if what == "grand" else 1,
             "seed": self.seed,
-            "kernels": self.kernels,
-            "precision": self.precision,
-            "torch": torch.__version__,
-            "device": str(self.device),
-            "threads": torch.get_num_threads(),
-            "machine": machine_name(self.device),
+            **computing(self.device, self.kernels, self.precision),
         }
-        folder = cache_root() / "dynamics" / hashlib.sha256(canonical(about).encode()).hexdigest()[:32]
+        folder = cache_root() / "dynamics" / digest_of(about)[:32]
         file = folder / f"{what}.npy"
         found = _read(file, shape, dtype)
         if found is not None:

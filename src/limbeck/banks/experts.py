@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,9 +16,9 @@ from limbeck.data import cache_root
 from limbeck.data.store import PairedStore
 from limbeck.encoders import Kernels, Precision, encoders_for
 from limbeck.encoders.flat import Layout
-from limbeck.encoders.machine import machine_name
+from limbeck.encoders.machine import computing
 from limbeck.errors import ConfigError, DataError, FormatError, NumericsError, nearest
-from limbeck.files import canonical, write_bytes, write_json
+from limbeck.files import digest_of, write_bytes, write_json
 from limbeck.progress import Progress
 from limbeck.rng import key
 from limbeck.training import Recipe, Rows, Student, chunks, train
@@ -45,7 +44,7 @@ class _Branch:
 
     @property
     def folder(self) -> Path:
-        digest = hashlib.sha256(canonical(self.about).encode()).hexdigest()[:32]
+        digest = digest_of(self.about)[:32]
         return cache_root() / "banks" / digest
 
     @cached_property
@@ -193,12 +192,7 @@ def _branches(
             "modality": chosen[name].to_dict(),
             "recipe": recipe.to_dict(),
             "seed": SEED,
-            "kernels": kernels,
-            "precision": precision,
-            "torch": torch.__version__,
-            "device": str(device),
-            "threads": torch.get_num_threads(),
-            "machine": machine_name(device),
+            **computing(device, kernels, precision),
         }
         branches[name] = _Branch(name, student, about)
     return branches

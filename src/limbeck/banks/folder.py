@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -14,7 +13,7 @@ from filelock import FileLock
 from torch import Tensor
 
 from limbeck.errors import ConfigError, FormatError, LimbeckError
-from limbeck.files import canonical, read_json, write_bytes, write_json
+from limbeck.files import canonical, digest_of, read_json, write_bytes, write_json
 
 __all__ = ["Shapes", "computing_as", "found_folder", "holds", "name_of", "read_tensors", "write_tensors"]
 
@@ -111,4 +110,4 @@ def computing_as(made_with: Mapping[str, Any]) -> Iterator[None]:
 
 def name_of(what: Any) -> str:
     """A hash of JSON-ready data."""
-    return hashlib.sha256(canonical(what).encode()).hexdigest()[:32]
+    return digest_of(what)[:32]

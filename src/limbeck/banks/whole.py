@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -15,9 +14,9 @@ from filelock import FileLock
 from limbeck.data import cache_root
 from limbeck.data.store import PairedStore
 from limbeck.encoders import Kernels, Precision, Weights, encoders_for
-from limbeck.encoders.machine import machine_name
+from limbeck.encoders.machine import computing
 from limbeck.errors import ConfigError, DataError, FormatError, LimbeckError, NumericsError, nearest
-from limbeck.files import canonical, new_folder, read_json, write_json
+from limbeck.files import digest_of, new_folder, read_json, write_json
 from limbeck.training import Recipe, Rows, Student, TrainingData, chunks, train
 
 __all__ = ["whole_features"]
@@ -70,15 +69,10 @@ def whole_features(
         "modalities": [m.to_dict() for m in chosen.values()],
         "recipe": RECIPE.to_dict(),
         "seed": SEED,
-        "kernels": kernels,
-        "precision": precision,
-        "torch": torch.__version__,
-        "device": str(device),
-        "threads": torch.get_num_threads(),
-        "machine": machine_name(device),
+        **computing(device, kernels, precision),
     }
     rows = store.rows("train")
-    folder = cache_root() / "features" / hashlib.sha256(canonical(about).encode()).hexdigest()[:32]
+    folder = cache_root() / "features" / digest_of(about)[:32]
     shapes = {name: (len(rows), encoder.embedding) for name, encoder in encoders.items()}
     found = _read(folder, shapes)
     if found is not None:

@@ -18,10 +18,10 @@ import numpy as np
 from limbeck.data import cache_root
 from limbeck.data.arrays import digest, map_array, npy_header
 from limbeck.data.captions import clean_caption
-from limbeck.data.meta import digest_of, read_meta
+from limbeck.data.meta import read_meta
 from limbeck.data.sentences import SentenceEncoder, sentence_encoder
 from limbeck.errors import ConfigError, DataError, FormatError, NumericsError, ShapeError
-from limbeck.files import read_json, write_json
+from limbeck.files import digest_of, read_json, write_json
 from limbeck.progress import Progress
 
 if TYPE_CHECKING:

@@ -11,11 +11,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from limbeck.data.meta import SPLITS, digest_of
+from limbeck.data.meta import SPLITS
 from limbeck.data.rows import BadRow, Media, Reader, Row
 from limbeck.data.settings import PrepareSettings
 from limbeck.errors import DataError, nearest
-from limbeck.files import canonical
+from limbeck.files import canonical, digest_of
 from limbeck.rng import key
 
 __all__ = ["Listing", "SKIP_HINT", "list_rows"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -10,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from limbeck.errors import DataError, FormatError, LimbeckError
-from limbeck.files import canonical, read_json, write_json
+from limbeck.files import digest_of, read_json, write_json
 from limbeck.modalities import Modality, modality_from_dict
 
 __all__ = [
@@ -20,7 +19,6 @@ __all__ = [
     "VERSION",
     "array_plan",
     "content_hash",
-    "digest_of",
     "modalities_of",
     "read_meta",
     "write_meta",
@@ -30,11 +28,6 @@ FORMAT, VERSION = "limbeck-store", 1
 SPLITS = ("train", "validation", "test")
 NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
 """What a modality may be called: its name is a file's name, so it can never lead out of the folder."""
-
-
-def digest_of(data: Any) -> str:
-    """SHA-256 of JSON data. Raises ValueError on NaN and on strings that are not valid Unicode."""
-    return hashlib.sha256(canonical(data).encode()).hexdigest()
 
 
 def content_hash(modalities: Sequence[Modality], classes: Sequence[str], hashes: Mapping[str, str]) -> str:

@@ -14,7 +14,6 @@ import numpy as np
 from limbeck.data.decode import Failure, Plan, chunks, decode_safely
 from limbeck.data.embedding import embed_captions
 from limbeck.data.listing import SKIP_HINT, Listing, list_rows
-from limbeck.data.meta import digest_of
 from limbeck.data.pictures import read_feature
 from limbeck.data.pool import cores, spread
 from limbeck.data.readers import READERS
@@ -24,7 +23,7 @@ from limbeck.data.statistics import standardised_by_default
 from limbeck.data.store import PairedStore
 from limbeck.data.writer import StoreWriter
 from limbeck.errors import ConfigError, DataError, FormatError, nearest
-from limbeck.files import writing_to
+from limbeck.files import digest_of, writing_to
 from limbeck.modalities import Audio, Depth, Feature, Image, Modality, Text
 from limbeck.progress import Progress
 

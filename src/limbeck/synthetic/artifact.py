@@ -6,12 +6,11 @@ classes, captions, factor, provenance, the hash of the numbers and a hash of its
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from limbeck.errors import ConfigError, FormatError, LimbeckError, NumericsError
-from limbeck.files import canonical, digest_file, new_folder, read_json, write_json
+from limbeck.files import digest_file, digest_of, new_folder, read_json, write_json
 from limbeck.modalities import modality_from_dict
 from limbeck.modalities.base import whole
 
@@ -147,4 +146,4 @@ def _tuples(value: object) -> Any:
 
 
 def _digest(manifest: dict[str, Any]) -> str:
-    return hashlib.sha256(canonical(manifest).encode()).hexdigest()
+    return digest_of(manifest)

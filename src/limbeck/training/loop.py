@@ -19,7 +19,7 @@ from limbeck.augment import DSA
 from limbeck.encoders.allocator import keep_freed_memory
 from limbeck.encoders.base import Encoder, Weights
 from limbeck.errors import ConfigError, DataError, NumericsError, ShapeError
-from limbeck.files import canonical
+from limbeck.files import digest_of
 from limbeck.rng import stream
 from limbeck.training.checkpoint import restore, save
 from limbeck.training.data import TrainingData, chunks
@@ -234,7 +234,7 @@ class _Group:
             "threads": torch.get_num_threads(),
             "numerics": sorted({f"{getattr(e, 'kernels', '')}-{getattr(e, 'precision', '')}" for e in self._encoders}),
         }
-        return hashlib.sha256(canonical(what).encode()).hexdigest()
+        return digest_of(what)
 
     @property
     def _encoders(self) -> list[Encoder]:
