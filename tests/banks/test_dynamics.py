@@ -12,7 +12,7 @@ import torch
 from limbeck.banks import dynamics
 from limbeck.banks.dynamics import Dynamics, last_layer_gradient_norm
 from limbeck.data.toy import make_toy
-from limbeck.encoders import encoders_for
+from limbeck.encoders import encoders_for, machine
 from limbeck.errors import ConfigError, DataError
 from limbeck.rng import key, stream
 from limbeck.training import Recipe, Rows, Student, train
@@ -130,7 +130,7 @@ def test_both_are_kept_and_keyed_by_what_made_them(
     assert len({s for seeds in trainings for s in seeds}) == 3  # no network is used twice
     for other in (small(toy, seed=1), small(toy, channels=2), small(toy, names=("image",))):
         other.history()
-    monkeypatch.setattr(dynamics, "machine_name", lambda _: "another")
+    monkeypatch.setattr(machine, "machine_name", lambda _: "another")
     small(toy).history()
     assert len(trainings) == 7
     assert not np.array_equal(first, small(toy, seed=1).history())

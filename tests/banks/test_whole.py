@@ -11,7 +11,7 @@ import torch
 
 from limbeck.banks import whole
 from limbeck.banks.whole import whole_features
-from limbeck.encoders import encoders_for
+from limbeck.encoders import encoders_for, machine
 from limbeck.errors import ConfigError
 from limbeck.training import Recipe, Rows, Student, train
 
@@ -68,7 +68,7 @@ def test_features_are_keyed_by_what_made_them(toy: Any, trainings: list[int], mo
     assert list(whole_features(toy, channels=4, modalities=["image"])) == ["image"]
     changes: list[tuple[Any, str, Any]] = [
         (whole, "RECIPE", Recipe(epochs=1)),
-        (whole, "machine_name", lambda _: "another"),
+        (machine, "machine_name", lambda _: "another"),
         (torch, "get_num_threads", lambda: 99),
     ]
     for where, name, value in changes:
