@@ -6,9 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from limbeck.encoders import ConvNet
+from limbeck.encoders.machine import choose_device
 from limbeck.engine import groups as groups_module
 from limbeck.engine.groups import groups, tuned_group
-from limbeck.engine.numerics import Numerics, choose_device
+from limbeck.engine.numerics import Numerics
 from limbeck.errors import ConfigError, MemoryLimitError
 
 NUMERICS = Numerics("cpu", 1, "literal", "fp32", 1, 1, torch.__version__)

@@ -50,6 +50,12 @@ class Encoder(ABC):
     def embed(self, weights: Mapping[str, Tensor], x: Tensor) -> Tensor:
         """(N, \\*input_shape) -> (N, D) float32. Raises ShapeError where items have another shape."""
 
+    def embed_training(self, weights: Mapping[str, Tensor], x: Tensor, draw: torch.Generator) -> Tensor:
+        """:meth:`embed` as it is while the network is trained: with dropout, drawn from the CPU ``draw``, where the
+        architecture has any."""
+        del draw
+        return self.embed(weights, x)
+
     def embed_many(self, weights: Mapping[str, Tensor], x: Tensor) -> Tensor:
         """S networks, each on its own batch: weights stacked along dimension 0, (S, N, ...) -> (S, N, D)."""
         return torch.stack([self.embed({k: w[s] for k, w in weights.items()}, x[s]) for s in range(len(x))])

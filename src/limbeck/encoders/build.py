@@ -11,7 +11,7 @@ from limbeck.encoders.linear import Linear
 from limbeck.errors import ConfigError
 from limbeck.modalities import Audio, Modality
 
-__all__ = ["encoders_for", "picture_blocks"]
+__all__ = ["encoders_for", "fitting_channels", "picture_blocks", "side_of"]
 
 
 def encoders_for(
@@ -54,6 +54,19 @@ def picture_blocks(height: int, width: int) -> int:
     """floor(log2(side / 4)) of the shorter side, at least one; a side of 7 x 2^k has k, so 224 has the papers' five."""
     side = min(height, width)
     return max(1, (side // 4).bit_length() - 1)
+
+
+def side_of(modalities: Mapping[str, Modality]) -> int:
+    """What says how large a set's media are: the longer side of its pictures, of sound the shorter one where it has no
+    picture, 0 of vectors."""
+    pictures = [max(m.shape[1:]) for m in modalities.values() if m.spatial and not isinstance(m, Audio)]
+    sounds = [min(m.shape[1:]) for m in modalities.values() if m.spatial]
+    return max(pictures or sounds or [0])
+
+
+def fitting_channels(modalities: Mapping[str, Modality]) -> int:
+    """Width of the ConvNets by the size of the media: the papers' 128, for small media 32."""
+    return 32 if side_of(modalities) <= 64 else 128
 
 
 def _grid(modalities: Mapping[str, Modality], channels: int) -> tuple[int, int]:

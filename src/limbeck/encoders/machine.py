@@ -7,7 +7,9 @@ from typing import Any
 
 import torch
 
-__all__ = ["computing", "machine_name"]
+from limbeck.errors import ConfigError
+
+__all__ = ["choose_device", "computing", "machine_name"]
 
 
 def machine_name(device: str | torch.device) -> str:
@@ -27,3 +29,20 @@ def computing(device: str | torch.device, kernels: str, precision: str) -> dict[
         "threads": torch.get_num_threads(),
         "machine": machine_name(device),
     }
+
+
+def choose_device(name: str) -> torch.device:
+    """The device called ``name``; "auto" is the GPU where there is one. Raises ConfigError where it is not there."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise ConfigError(
+            f"unknown device {name!r}", where="--device", hint="Use auto, cpu, cuda or cuda:0."
+        ) from error
+    if device.type not in ("cpu", "cuda"):
+        raise ConfigError(f"device {name!r} is not supported", where="--device", hint="Use auto, cpu, cuda or cuda:0.")
+    if device.type == "cuda" and (device.index or 0) >= (torch.cuda.device_count() if torch.cuda.is_available() else 0):
+        raise ConfigError(f"this machine has no GPU {name!r}", where="--device", hint="Use --device cpu.")
+    return device

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from limbeck.banks.projection import Kind
 from limbeck.data import open_data
+from limbeck.encoders.build import fitting_channels
+from limbeck.encoders.machine import choose_device
 from limbeck.engine.initial import chosen_modalities
-from limbeck.engine.numerics import choose_device
-from limbeck.engine.settings import RunSettings, preset
 from limbeck.errors import ConfigError, nearest
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def build_banks(
     bank = PretrainedBank.build(
         store,
         members=members,
-        channels=channels or int(preset(store).get("channels", RunSettings.channels)),
+        channels=channels or fitting_channels(store.modalities),
         modalities=modalities,
         device=chosen,
         kernels=default_kernels(chosen) if kernels == "auto" else kernels,  # type: ignore[arg-type]

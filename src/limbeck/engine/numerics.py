@@ -12,15 +12,15 @@ import torch
 
 from limbeck.encoders import encoders_for
 from limbeck.encoders.allocator import keep_freed_memory
+from limbeck.encoders.machine import choose_device
 from limbeck.engine.groups import tuned_group
-from limbeck.errors import ConfigError
 
 if TYPE_CHECKING:
     from limbeck.encoders.base import Encoder
     from limbeck.engine.settings import RunSettings
     from limbeck.modalities import Modality
 
-__all__ = ["Numerics", "choose_device"]
+__all__ = ["Numerics"]
 
 
 @dataclass(frozen=True)
@@ -74,20 +74,3 @@ class Numerics:
 
     def to_dict(self) -> dict[str, Any]:
         return dataclasses.asdict(self)
-
-
-def choose_device(name: str) -> torch.device:
-    """The device called ``name``; "auto" is the GPU where there is one. Raises ConfigError where it is not there."""
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        device = torch.device(name)
-    except RuntimeError as error:
-        raise ConfigError(
-            f"unknown device {name!r}", where="--device", hint="Use auto, cpu, cuda or cuda:0."
-        ) from error
-    if device.type not in ("cpu", "cuda"):
-        raise ConfigError(f"device {name!r} is not supported", where="--device", hint="Use auto, cpu, cuda or cuda:0.")
-    if device.type == "cuda" and (device.index or 0) >= (torch.cuda.device_count() if torch.cuda.is_available() else 0):
-        raise ConfigError(f"this machine has no GPU {name!r}", where="--device", hint="Use --device cpu.")
-    return device

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from limbeck.config import build
 from limbeck.data import cache_root
+from limbeck.encoders.machine import choose_device
 from limbeck.engine.checkpoint import FILE as STATE
 from limbeck.engine.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from limbeck.engine.folder import begin, claimed, log, refuse_used
@@ -29,7 +30,7 @@ from limbeck.engine.initial import initial_set
 from limbeck.engine.interrupt import interruptible
 from limbeck.engine.loop import Loop
 from limbeck.engine.metrics import MetricsFile
-from limbeck.engine.numerics import Numerics, choose_device
+from limbeck.engine.numerics import Numerics
 from limbeck.engine.plan import Plan, plan, present, provenance, versions
 from limbeck.errors import ConfigError, LimbeckError, ResumeError
 from limbeck.files import read_json

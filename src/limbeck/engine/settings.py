@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from limbeck.config import build
+from limbeck.encoders.build import fitting_channels, side_of
 from limbeck.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -49,6 +50,18 @@ class RunSettings:
         threads: of the CPU; its cores by default.
         group: classes a forward takes together on the synthetic side; measured once for the machine by default.
         real_group: the same on the real side.
+        captions: frozen encoder of captions: bert, distilbert, minilm, hashing, or a model's folder. This and the next
+            five are of runs by pairs.
+        tower: of the first modality: nfnet, nf_resnet50, nf_regnet, vit, patches, convnet; "auto" is the papers' nfnet
+            for large pictures and convnet else.
+        frozen: keep the tower as it is and train a head on it.
+        width: of the space that both towers share; by default what the tower gives.
+        pretrained: where the tower starts: "auto" (where its papers start: trained weights), "none", or a file.
+        validate: protocol that chooses the step to keep by the validation split; "auto" is the one for the tower, where
+            the set has such a split; "none" keeps the last step.
+        validate_every: steps between two such looks.
+        patience: looks without a better one before the run ends.
+        clip: largest norm of a step's gradient, over all modalities together.
         cache: keep the real class means on disk for the next run.
         cache_limit: gigabytes one cache file may take.
         cache_dtype: "fp16" halves the file and rounds the means.
@@ -81,6 +94,15 @@ class RunSettings:
     threads: int | None = None
     group: int | None = None
     real_group: int | None = None
+    captions: str = "bert"
+    tower: str = "auto"
+    frozen: bool = False
+    width: int | None = None
+    pretrained: str = "auto"
+    validate: str = "none"
+    validate_every: int = 50
+    patience: int = 20
+    clip: float | None = None
     cache: bool = True
     cache_limit: float = 4.0
     cache_dtype: Literal["fp32", "fp16"] = "fp32"
@@ -92,7 +114,8 @@ class RunSettings:
         for name in ("steps", "seed", "snapshots"):
             if getattr(self, name) < 0:
                 raise ConfigError(f"{name} is {getattr(self, name)}", hint="It is 0 or more.")
-        for name in ("factor", "real_batch", "draws", "channels", "threads", "group", "real_group"):
+        whole = ("factor", "real_batch", "draws", "channels", "threads", "group", "real_group")
+        for name in (*whole, "width", "validate_every", "patience"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ConfigError(f"{name} is {value}", hint="It is 1 or more.")
@@ -100,6 +123,8 @@ class RunSettings:
             raise ConfigError(
                 f"checkpoint_every {self.checkpoint_every}, cache_limit {self.cache_limit}", hint="Both are 0 or more."
             )
+        if self.clip is not None and not 0 < self.clip < math.inf:
+            raise ConfigError(f"clip is {self.clip}", hint="It is above 0.")
         if not 0 < self.lr < math.inf or not 0 <= self.momentum < 1:
             raise ConfigError(
                 f"lr {self.lr}, momentum {self.momentum}", hint="A rate is above 0, a momentum from 0 up to 1."
@@ -112,15 +137,13 @@ def preset(store: PairedStore) -> dict[str, Any]:
 
     The small ones are measured on two CPU cores (docs/results.md); none was chosen by a test score.
     """
-    side = max((max(m.shape[1:]) for m in store.modalities.values() if m.spatial and m.kind != "audio"), default=0)
-    if side == 0:  # sound or vectors alone
-        side = max((min(m.shape[1:]) for m in store.modalities.values() if m.spatial), default=0)
+    side, channels = side_of(store.modalities), {"channels": fitting_channels(store.modalities)}
     if side <= 16:
-        return {"steps": 200, "real_batch": 32, "channels": 32}
+        return {"steps": 200, "real_batch": 32, **channels}
     if side <= 32:
-        return {"steps": 150, "real_batch": 24, "channels": 32}
+        return {"steps": 150, "real_batch": 24, **channels}
     if side <= 64:
-        return {"steps": 100, "real_batch": 24, "channels": 32}
+        return {"steps": 100, "real_batch": 24, **channels}
     return {}
 
 

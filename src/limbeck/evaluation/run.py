@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from limbeck.config import settings_hash
 from limbeck.data import EMBEDDED, cache_root, open_data
-from limbeck.engine.numerics import choose_device
-from limbeck.engine.settings import RunSettings, preset
+from limbeck.encoders.build import fitting_channels
+from limbeck.encoders.machine import choose_device
 from limbeck.errors import ConfigError, DataError, FormatError, nearest
 from limbeck.evaluation.study import refuse_repeats
 from limbeck.files import digest_file, read_json, write_json
@@ -169,7 +169,7 @@ def _digest(path: Path) -> str:
 
 def _width(synthetic: SyntheticSet | None, store: PairedStore) -> int:
     recorded = synthetic.provenance.get("settings", {}).get("channels") if synthetic is not None else None
-    return int(recorded or preset(store).get("channels", RunSettings.channels))
+    return int(recorded or fitting_channels(store.modalities))
 
 
 def _rules(protocol: str) -> Protocol:

@@ -166,7 +166,7 @@ def side_by_side(work: Work, cells: Sequence[Cell]) -> Drawing:
 
 def three_nearest(work: Work, cells: Sequence[Cell]) -> Drawing:
     """AVDD figure 7: one test item of each class asks, in both directions; matches of another class are faded."""
-    from limbeck.engine.numerics import choose_device
+    from limbeck.encoders.machine import choose_device
     from limbeck.evaluation.retrieval import embed_test, top_matches
 
     strips = []

@@ -194,7 +194,7 @@ def _score(work: Work, cell: Cell, scoring: Scoring, target: Path, file: Path) -
 
 def _refuse_machine(machine: Mapping[str, Any]) -> None:
     """Raises ConfigError on what no cell could be run with, once and not for each."""
-    from limbeck.engine.numerics import choose_device
+    from limbeck.encoders.machine import choose_device
     from limbeck.engine.settings import RunSettings
 
     build(RunSettings, machine)
