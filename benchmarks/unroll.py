@@ -2,12 +2,14 @@
 
     python -m benchmarks.unroll
     python -m benchmarks.unroll --item 3x224x224 --blocks 5 --channels 128 --device cuda
+    python -m benchmarks.unroll --pairs --item 3x64x64
+    python -m benchmarks.unroll --pairs --frozen --item 3x64x64
 
 Each cell is a process of its own, so that one's peak is not another's. The network is the papers' ConvNet with a head
 of ten classes; every inner step sees a fresh batch of ``--batch`` of 100 items. Both ways give the same gradient
 (tests/engine/test_unroll.py). Peak is what the process ever held, the libraries' own memory included, on a GPU
 what torch had allocated. Seconds are the processor's on a CPU, so that what else runs there does not count. The floor
-is N forward and backward passes to weights and items.
+is N forward and backward passes to weights and items. ``--pairs`` is of two towers (benchmarks/unroll_pairs.py).
 """
 
 from __future__ import annotations
@@ -19,11 +21,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from benchmarks.unroll_pairs import pair_workload
 from limbeck.encoders import ConvNet
 from limbeck.encoders.allocator import keep_freed_memory
 from limbeck.encoders.flat import Layout
@@ -39,21 +43,23 @@ def main() -> None:
         print(json.dumps(cell(options, *options.cell)))
         return
     command = [sys.executable, "-m", "benchmarks.unroll", *sys.argv[1:], "--cell"]
-    print("| inner steps | exact, GB | unrolled, GB | exact, s | unrolled, s | exact / floor | unrolled / floor |")
-    print("|---|---|---|---|---|---|---|")
+    ways = ["exact", "unrolled"]
+    if options.pairs:
+        ways = ["lifted", *ways] if options.frozen else ["exact", "tesla", "unrolled"]
+    columns = [f"{way}{unit}" for unit in (", GB", ", s", " / floor") for way in ways]
+    print(f"| inner steps | {' | '.join(columns)} |")
+    print("|---" * (1 + len(columns)) + "|")
     for steps in options.steps.split(","):
         found = {}
-        for way in ("exact", "unrolled", "floor"):
+        for way in (*ways, "floor"):
             done = subprocess.run([*command, way, steps], capture_output=True, text=True, check=False)
             found[way] = json.loads(done.stdout) if done.returncode == 0 else None
-        print(row(steps, found), flush=True)
+        print(row(steps, [found[way] for way in ways], found["floor"]), flush=True)
 
 
-def row(steps: str, found: dict[str, dict[str, float] | None]) -> str:
+def row(steps: str, ways: list[dict[str, float] | None], floor: dict[str, float] | None) -> str:
     """Of the table; a dash where the process ran out of memory."""
-    floor = found["floor"]
     assert floor is not None
-    ways = [found["exact"], found["unrolled"]]
     cells = [f"{w['bytes'] / 1e9:.2f}" if w else "–" for w in ways]
     cells += [f"{w['seconds']:.2f}" if w else "–" for w in ways]
     cells += [f"{w['seconds'] / floor['seconds']:.1f}" if w else "–" for w in ways]
@@ -70,6 +76,8 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--pairs", action="store_true", help="two towers and LoRS's loss")
+    parser.add_argument("--frozen", action="store_true", help="with --pairs: a head on a ConvNet that is not trained")
     parser.add_argument("--cell", nargs=2, metavar=("WAY", "STEPS"), help=argparse.SUPPRESS)
     return parser.parse_args()
 
@@ -78,7 +86,8 @@ def cell(options: argparse.Namespace, way: str, steps: str) -> dict[str, float]:
     """Bytes at the peak and the least seconds of a few repeats, after one that warms up."""
     torch.set_num_threads(options.threads)
     keep_freed_memory()
-    work = workload(options, way, int(steps))
+    make = partial(pair_workload, items=ITEMS) if options.pairs else workload
+    work = make(options, way, int(steps))
     clock = time.process_time if options.device == "cpu" else time.perf_counter
     times = []
     for _ in range(options.repeats + 1):

@@ -25,7 +25,7 @@ BELOW = {
     "losses": {"errors"},
     "encoders": {"modalities"},
     "augment": {"errors", "rng"},
-    "training": {"encoders", "augment", "data", "synthetic"},
+    "training": {"encoders", "augment", "losses", "data", "synthetic"},
     "banks": {"training", "losses"},
     "selection": {"data", "banks"},
     "methods": {"losses", "banks", "selection", "synthetic"},

@@ -14,6 +14,7 @@ from limbeck.errors import ConfigError, FormatError, NumericsError
 from limbeck.export import export
 from limbeck.modalities import Audio, Depth, Feature, Image, Text
 from limbeck.synthetic import SyntheticSet
+from limbeck.synthetic.similarity import Factors, Similarity
 
 
 def make(factor=2, captions=True):
@@ -128,3 +129,27 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path):
         export(make(), tmp_path / "file" / "out")
     with pytest.raises(ConfigError, match="cannot be written"):
         export(make(), "/proc/limbeck/out")
+
+
+def test_what_a_set_learnt_of_its_pairs_is_kept(tmp_path):
+    draw = torch.Generator().manual_seed(0)
+    left, right = torch.randn(2, 3, 2, generator=draw)
+    learnt = Similarity(Factors(torch.tensor([1.0, 2.0, 3.0]), left, right), 0.5)
+    text = Text(shape=(4,), embedding="hashing-4")
+    values = {"image": torch.zeros(3, 3, 8, 8), "text": torch.randn(3, 4, generator=draw)}
+    captions = [(("a dog",),), (("a cat, two", 'a "cat"'),), ((),)]
+    modalities = {"image": Image(shape=(3, 8, 8)), "text": text}
+    out = export(SyntheticSet(modalities, values, captions=captions, similarity=learnt), tmp_path / "out")
+    saved = np.load(out / "similarity.npy", allow_pickle=False)
+    expected = np.diag([1.0, 2.0, 3.0]) + 0.25 * left.numpy() @ right.numpy().T
+    assert np.allclose(saved, expected, atol=1e-6)
+    assert np.array_equal(np.load(out / "text.npy", allow_pickle=False), values["text"].numpy())
+    assert [(r["files"], r["caption"]) for r in table(out)] == [
+        ("image/0.png", "a dog"),
+        ("image/1.png", 'a cat, two | a "cat"'),
+        ("image/2.png", ""),
+    ]
+    broken = Similarity(Factors(torch.tensor([1.0, 2.0, float("nan")]), left, right), 0.5)
+    with pytest.raises(NumericsError, match="similarity"):
+        export(SyntheticSet(modalities, values, similarity=broken), tmp_path / "broken")
+    assert not (tmp_path / "broken").exists()

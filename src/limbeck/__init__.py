@@ -16,14 +16,16 @@ if TYPE_CHECKING:
 
     from limbeck.data.store import PairedStore
     from limbeck.engine.run import distill
+    from limbeck.evaluation.compare import compare
     from limbeck.evaluation.run import evaluate
     from limbeck.synthetic import SyntheticSet
 
-__all__ = ["PairedStore", "SyntheticSet", "__version__", "distill", "evaluate", "load"]
+__all__ = ["PairedStore", "SyntheticSet", "__version__", "compare", "distill", "evaluate", "load"]
 
 _WHERE = {
     "PairedStore": "limbeck.data.store",
     "SyntheticSet": "limbeck.synthetic",
+    "compare": "limbeck.evaluation.compare",
     "distill": "limbeck.engine.run",
     "evaluate": "limbeck.evaluation.run",
 }

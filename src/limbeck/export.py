@@ -27,8 +27,9 @@ def export(source: str | Path | SyntheticSet, out: str | Path, to: str = "folder
 
     ``folder``: ``<modality>/<item>.png`` for pictures (16-bit millimetres for depth), ``<modality>/<item>.wav`` for
     sound (mono, 16 bit, the spectrogram turned back by Griffin-Lim), ``<modality>.npy`` with one row an item for
-    vectors, and ``labels.csv`` with the columns item, label, class, files, caption. Several files or captions of an
-    item are joined by `` | ``.
+    vectors (text: what the encoder of its captions gives), ``similarity.npy`` with a row and a column an item where the
+    set learnt how alike its pairs are, and ``labels.csv`` with the columns item, label, class, files, caption. Several
+    files or captions of an item are joined by `` | ``.
 
     Args:
         source: a run folder, an artifact's folder, or a set.
@@ -95,6 +96,11 @@ def _to_folder(synthetic: SyntheticSet, folder: Path) -> None:
                 files[number].append(file)
     for name, parts in vectors.items():
         np.save(folder / f"{name}.npy", np.concatenate(parts), allow_pickle=False)
+    if synthetic.similarity is not None:
+        alike = synthetic.similarity.full().detach().cpu()
+        if not torch.isfinite(alike).all():
+            raise NumericsError("the similarity holds values that are not finite")
+        np.save(folder / "similarity.npy", alike.numpy(), allow_pickle=False)
     _write_table(synthetic, files, folder / TABLE)
 
 

@@ -44,12 +44,19 @@ def _artifact(path: Path) -> dict[str, Any]:
     from limbeck.synthetic import SyntheticSet
 
     synthetic = SyntheticSet.load(path)
+    settings = synthetic.provenance.get("settings")
+    pairs = synthetic.labels is None or (isinstance(settings, dict) and settings.get("pairs") is not None)
     return {
         "items": len(synthetic),
+        "by": "pairs" if pairs else "class",
         "factor": synthetic.factor,
         "decoded_items": len(synthetic) * synthetic.factor**2,
         "bytes": synthetic.bytes,
         "classes": list(synthetic.classes),
+        "captions": sum(len(words) for item in synthetic.captions or () for words in item),
+        "similarity": None
+        if synthetic.similarity is None
+        else {"rank": synthetic.similarity.factors.left.shape[1], "alpha": synthetic.similarity.alpha},
         "modalities": [f"{m.name} {'x'.join(map(str, m.shape))}" for m in synthetic.modalities.values()],
         "provenance": {k: v for k, v in synthetic.provenance.items() if k != "real_items"},
     }

@@ -14,6 +14,7 @@ from limbeck.data.toy import make_toy
 from limbeck.engine import run as run_module
 from limbeck.engine.initial import initial_set
 from limbeck.engine.loop import Loop
+from limbeck.engine.paired import paired
 from limbeck.engine.plan import plan
 from limbeck.methods import methods
 
@@ -30,15 +31,26 @@ SMALL = {
     "dc": {"outer": 3, "inner": 2},
     "dsa": {"outer": 3, "inner": 2},
     "mtt": {"experts": 2},
+    "mdm": {"experts": 2, "expert_epochs": 2, "expert_batch": 16},
+    "mtt_vl": {"experts": 2, "expert_batch": 16},
+    "tesla_wbce": {"experts": 2, "expert_batch": 16},
+    "lors": {"experts": 2, "expert_batch": 16},
 }
 """Method settings that fit a toy: fewer networks to train first, and loops that a cut falls into."""
-GENTLE = {"means": {"lr": 0.02}, "gradients": {}, "trajectories": {}}
+GENTLE = {"means": {"lr": 0.02}, "gradients": {}, "trajectories": {}, "pairs": {}, "pair_trajectories": {}}
 """Rates at which a step is not too long for a toy."""
+
+
+PAIRS = {
+    "per_class": None, "pairs": 8, "tower": "convnet", "pretrained": "none", "validate": "none", "captions": "hashing",
+}  # fmt: skip
+"""Of methods that work by pairs only."""
 
 
 def settings(name, **changes):
     steps = {} if ALL[name].kind == "coreset" else {"steps": 4}
-    return {**SETTINGS, **steps, **changes}
+    pairs = {} if "class" in ALL[name].by else PAIRS
+    return {k: v for k, v in {**SETTINGS, **steps, **pairs, **changes}.items() if v is not None}
 
 
 def distilled(name, data, out, **changes):
@@ -51,7 +63,8 @@ def same(a, b):
 
 def loop_of(toy, name, **changes):
     planned = plan(name, toy, settings=settings(name, **changes), method_settings=SMALL.get(name))
-    return Loop(planned, initial_set(toy, planned.settings, planned.numerics, {}))
+    base = paired(planned) if planned.by_pairs else None
+    return Loop(planned, initial_set(toy, planned.settings, planned.numerics, {}, paired=base))
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -77,14 +90,17 @@ def test_equal_seeds_equal_bits(toy, tmp_path, name):
     two = distilled(name, toy, tmp_path / "2", cache=False, **settings(name))
     other = distilled(name, toy, tmp_path / "3", **settings(name, seed=1))
     assert same(one, two)
-    draws = ALL[name].kind != "coreset" or ALL[name].defaults["init"] in ("random", "forgetting", "grand")
+    draws = ALL[name].kind != "coreset" or ALL[name].defaults["init"] in ("random", "forgetting", "grand", "kmeans")
     assert same(one, other) != draws
 
 
 @pytest.mark.parametrize("name", ALL)
 def test_the_result_is_balanced_labelled_and_finite(toy, tmp_path, name):
     done = distilled(name, toy, tmp_path / "1", **settings(name))
-    assert done.labels.tolist() == [0, 0, 1, 1, 2, 2, 3, 3]
+    if "class" in ALL[name].by:
+        assert done.labels.tolist() == [0, 0, 1, 1, 2, 2, 3, 3]
+    else:
+        assert len(done) == ALL[name].stored_pairs(8)
     assert all(torch.isfinite(v).all() for v in done.values.values())
     assert done.provenance["method"] == name
 
@@ -157,7 +173,7 @@ def test_any_modalities(tmp_path, name, mix):
     store = make_toy(tmp_path / "store", modalities=mix, classes=3, per_class=(8, 2, 2))
     fewest, most = ALL[name].modalities
     fits = fewest <= len(mix) <= (most or 9)
-    given = settings(name, per_class=1, real_batch=8)
+    given = settings(name, per_class=1 if "class" in ALL[name].by else None, real_batch=8)
     if not fits:
         with pytest.raises(limbeck.errors.ConfigError, match=f"{name} needs"):
             distilled(name, store, tmp_path / "run", **given)

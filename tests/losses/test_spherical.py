@@ -138,3 +138,17 @@ def test_what_does_not_fit_is_an_error():
         kernel_distance(a, a, bandwidth=0.0)
     with pytest.raises(NumericsError, match="not finite"):
         kernel_distance(a, a * float("nan"))
+
+
+@pytest.mark.parametrize("apart", [1.0, 1e-2, 1e-4])
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_single_precision_gives_the_gradient_of_double_also_between_near_points(kernel, apart):
+    """Of the same numbers, once rounded: through products in double, where double itself goes through differences."""
+    a = units(0, 9, 32, dtype=torch.float32)
+    b = F.normalize(a + apart * units(1, 9, 32, dtype=torch.float32), dim=1)
+    slopes = []
+    for x, y in ((a, b), (a.double(), b.double())):
+        leaf = x.clone().requires_grad_()
+        (slope,) = torch.autograd.grad(kernel_matrix(leaf, y, kernel=kernel).square().sum(), leaf)
+        slopes.append(slope.double())
+    assert float((slopes[0] - slopes[1]).norm() / slopes[1].norm()) < 1e-5

@@ -89,11 +89,42 @@ def test_forgetting_s_settings_reach_the_choice(hard: Any, tmp_path: Path, small
     assert read_json(tmp_path / "least-0" / "config.json")["method"] == {"order": "least", "never_learnt": "most"}
 
 
+def by_pairs(name: str, store: Any, out: Path, small: dict[str, Any], **changes: Any) -> Any:
+    towers = {"tower": "convnet", "pretrained": "none"}
+    return distil(name, store, out, small, **{"per_class": None, "pairs": 12, **towers, **changes})
+
+
+@pytest.mark.parametrize("name", ["random", "herding", "kcenter", "forgetting", "kmeans"])
+def test_pairs_are_chosen_over_all_classes(hard: Any, tmp_path: Path, small: dict[str, Any], name: str) -> None:
+    done = by_pairs(name, hard, tmp_path / "run", small)
+    ids = [cells[0] for cells in picked(done)]
+    assert len(set(ids)) == 12
+    assert set(ids) <= {hard.ids[row] for row in hard.rows("train")}
+    assert done.labels.tolist() == [int(hard.labels[hard.ids.index(i)]) for i in ids]
+    assert done.provenance["method"] == name
+    assert picked(limbeck.load(tmp_path / "run")) == picked(done)
+    ten = by_pairs(name, hard, tmp_path / "10", small, pairs=10)
+    assert (picked(ten) == picked(done)[:10]) == (name != "kmeans")  # clusters are others where there are fewer
+
+
+def test_of_other_budgets_in_pairs_items_are_chosen_as_ever(hard: Any, tmp_path: Path, small: dict[str, Any]) -> None:
+    for out, changes in (("factor", {"factor": 2}), ("one", {"modalities": ("image",)})):
+        done = distil("kcenter", hard, tmp_path / out, small, per_class=None, pairs=4, **changes)
+        assert len(done) == 4
+
+
 def test_what_a_choice_cannot_be_asked(hard: Any, tmp_path: Path, small: dict[str, Any]) -> None:
-    for name in ("forgetting", "grand"):
-        with pytest.raises(ConfigError, match=f"{name} takes no budget by pairs"):
-            distil(name, hard, tmp_path / "run", small, per_class=None, pairs=4)
-    assert len(distil("kcenter", hard, tmp_path / "pairs", small, per_class=None, pairs=4)) == 4
+    with pytest.raises(ConfigError, match="grand takes no budget by pairs"):
+        distil("grand", hard, tmp_path / "run", small, per_class=None, pairs=4)
+    with pytest.raises(ConfigError, match="kmeans takes no budget by class"):
+        distil("kmeans", hard, tmp_path / "run", small)
+    with pytest.raises(ConfigError, match=r"kmeans needs 2 modalities, this set has 1"):
+        distil("kmeans", hard, tmp_path / "run", small, per_class=None, pairs=4, modalities=("image",))
+    for changes in ({"factor": 2}, {"modalities": ("image",)}):
+        with pytest.raises(ConfigError, match="forgetting looks at pairs through two towers"):
+            distil("forgetting", hard, tmp_path / "run", small, per_class=None, pairs=4, **changes)
+    with pytest.raises(ConfigError, match=r"method\.cluster is 'both'"):
+        by_pairs("kmeans", hard, tmp_path / "run", small, method_settings={"cluster": "both"})
     with pytest.raises(ConfigError, match="forgetting is a choice of real items itself, --init random is another"):
         distil("forgetting", hard, tmp_path / "run", small, init="random")
     with pytest.raises(ConfigError, match="takes no steps"):

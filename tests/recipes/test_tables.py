@@ -11,6 +11,7 @@ import limbeck.recipes
 from limbeck.augment import DSA
 from limbeck.config import build
 from limbeck.encoders import PUBLISHED_WIDTH
+from limbeck.encoders.towers import TOWERS
 from limbeck.engine.settings import RunSettings
 from limbeck.errors import ConfigError
 from limbeck.evaluation.protocols import PROTOCOLS
@@ -136,14 +137,14 @@ def test_a_cell_can_be_run_as_it_stands(found, cell, toy):
     scoring = cell.scoring
     if scoring is not None:
         assert scoring.protocol in PROTOCOLS
-        assert scoring.student in STUDENTS
+        assert scoring.student in (TOWERS if cell.by_pairs else STUDENTS)
         assert scoring.fusion is None or scoring.fusion in FUSIONS
     if cell.method is None:
         return
     for scale in SCALES.values():
         run = build(RunSettings, scale.run_settings(cell, toy))
         method = methods()[cell.method]
-        build(method, scale.method_settings(cell), where="method.").for_budget(Budget(run.per_class))
+        build(method, scale.method_settings(cell), where="method.").for_budget(Budget(run.per_class, run.pairs))
         assert (method.kind == "coreset") == ("steps" not in cell.settings)
         assert run.init in (*SELECTIONS, "noise")
         if run.augment:
@@ -162,6 +163,7 @@ def test_names_are_files_and_no_cell_stands_twice():
 def test_every_table_and_figure_of_the_papers_is_there():
     wanted = [f"avdd.table{n}" for n in (1, 2, 3, 4, 5, 6, 7, 8, 11, 12, 13)] + ["avdd.figure7", "avdd.figure10"]
     wanted += [f"davdd.table{n}" for n in (1, 2, 4)] + ["davdd.figure4", "davdd.figure5"]
+    wanted += [f"mdm.table{n}" for n in (1, 2, 3)] + [f"mdm.ablation_{of}" for of in ("init", "loss", "model")]
     assert list(recipes()) == wanted
 
 

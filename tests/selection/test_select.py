@@ -99,9 +99,16 @@ def test_forgetting_goes_by_class_and_its_options_reach_it(toy):
     assert not np.array_equal(some[0], some[2])
 
 
-@pytest.mark.parametrize("name", ["forgetting", "grand"])
-def test_what_compares_items_of_a_class_takes_no_pairs(toy, name):
-    with pytest.raises(ConfigError, match=rf"{name} compares items within a class.*\n.*random, herding, kcenter"):
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("grand", "compares items within a class and"),
+        ("forgetting", "looks at pairs through two towers"),
+        ("kmeans", "looks at pairs through two towers"),
+    ],
+)
+def test_what_compares_items_of_a_class_takes_no_items_over_all(toy, name, says):
+    with pytest.raises(ConfigError, match=rf"{name} {says}.*\n.*one of random, herding, kcenter\."):
         pick(name, toy, 1, by_class=False)
 
 
@@ -110,4 +117,4 @@ def test_an_unknown_selection(toy):
         pick("herdin", toy, 1)
     with pytest.raises(ConfigError, match="Did you mean 'kcenter'"):
         check_selection("kcentre", by_class=True)
-    assert list(SELECTIONS) == ["random", "herding", "kcenter", "forgetting", "grand"]
+    assert list(SELECTIONS) == ["random", "herding", "kcenter", "forgetting", "grand", "kmeans"]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from limbeck.errors import ConfigError, ShapeError
 from limbeck.rng import stream
-from limbeck.synthetic.similarity import Factors, similarity
+from limbeck.synthetic.similarity import Factors, Similarity, similarity
 from tests.reference import similarity as literal
 
 
@@ -65,3 +65,33 @@ def test_what_does_not_fit_is_an_error():
 def test_it_is_imported_without_torch():
     code = "import sys, limbeck.synthetic.similarity; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@given(st.integers(0, 1000), st.permutations(range(6)), st.integers(1, 6))
+@settings(deadline=None)
+def test_a_similarity_gives_rows_of_itself(seed, order, size):
+    kept = Similarity(factors(seed, 6, 2), 3.0)
+    assert (len(kept), kept.bytes) == (6, 8 * 6 * 5)
+    chosen = torch.tensor(order[:size])
+    torch.testing.assert_close(kept.rows(chosen), kept.full()[chosen][:, chosen])
+
+
+def test_a_copy_elsewhere_has_no_graph():
+    parts = Factors(*(x.requires_grad_() for x in factors(0, 4, 2)))
+    kept = Similarity(parts, 1.0)
+    assert kept.rows(torch.arange(3)).requires_grad
+    copy = kept.to("cpu")
+    assert not copy.full().requires_grad
+    assert torch.equal(copy.full(), kept.full().detach())
+
+
+@pytest.mark.parametrize("alpha", [float("nan"), float("inf"), 10**400, True, "1", None])
+def test_an_alpha_that_is_no_number_is_refused(alpha):
+    with pytest.raises(ConfigError, match="alpha"):
+        Similarity(factors(0, 4, 2), alpha)
+
+
+def test_factors_that_do_not_fit_are_refused():
+    weight, left, right = factors(0, 4, 2)
+    with pytest.raises(ShapeError, match="must be"):
+        Similarity(Factors(weight[:3], left, right), 1.0)

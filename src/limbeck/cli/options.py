@@ -47,10 +47,11 @@ def _evaluate(parser: ArgumentParser) -> None:
     parser.add_argument(
         "target", type=str, help="a run, an artifact, or a data set, whose whole training split is scored"
     )
-    parser.add_argument("--protocol", type=str, default="recognition-avdd", help="`limbeck protocols` lists them")
+    parser.add_argument("--protocol", type=str, help="`limbeck protocols` lists them (default: what fits the set)")
     parser.add_argument(
-        "--students", type=str, default="convnet", help="convnet, lenet, alexnet, vgg11, resnet18, joined by commas"
-    )
+        "--students", type=str, help="joined by commas: convnet, lenet, alexnet, vgg11, resnet18; by pairs nfnet, "
+        "nf_resnet50, nf_regnet, vit, convnet, patches (default: the distilling encoder)",
+    )  # fmt: skip
     parser.add_argument("--seeds", type=str, default="0:5", help="of the students: 3, or 0,2,5, or 0:5")
     parser.add_argument("--data", type=str, help="the real set, where it is not the one the run was made from")
     parser.add_argument("--whole", action="store_true", help="score the whole training split beside it")
@@ -60,12 +61,31 @@ def _evaluate(parser: ArgumentParser) -> None:
     parser.add_argument("--weights", type=str, help="a safetensors file that the students' encoders start from")
     parser.add_argument("--save-weights", type=str, help="a folder that keeps the trained students as such files")
     parser.add_argument("--channels", type=int, help="width of the students (default: the distilling encoder's)")
+    parser.add_argument("--captions", type=str, help="by pairs: encoder of real captions (default: the set's)")
+    parser.add_argument("--width", type=int, help="by pairs, frozen tower: of the shared space (default: the set's)")
+    parser.add_argument("--pretrained", type=str, help="by pairs: where towers start: auto, none, or a file")
+    parser.add_argument(
+        "--as-published", action="store_true", help="by pairs: with the similarity, step sizes and loss the set learnt"
+    )
+    parser.add_argument(
+        "--select", type=str, default="last", help="by pairs, the epoch scored: last, validation, test-oracle [last]"
+    )
     parser.add_argument("--device", type=str, default="auto", help="auto, cpu, cuda")
     parser.add_argument("--kernels", type=str, default="auto", help="auto, literal, fused")
     parser.add_argument("--precision", type=str, default="fp32", help="fp32, bf16")
     parser.add_argument("--threads", type=int, help="of the CPU (default: its cores)")
     parser.add_argument("--split", type=str, default="test", help="whose items students are scored on")
     parser.add_argument("--at-once", type=int, help="students trained in one pass (default: 1 on a CPU, all on a GPU)")
+    _json(parser)
+
+
+def _compare(parser: ArgumentParser) -> None:
+    parser.add_argument("results", type=str, nargs="+", help="runs that were scored, or their results/*.json")
+    parser.add_argument("--protocol", type=str, help="which score to take where runs hold several")
+    parser.add_argument("--as-published", action="store_true", help="scores with what the sets learnt beside the items")
+    parser.add_argument("--metric", type=str, help="joined by commas (default: Mean, or fused)")
+    parser.add_argument("--baseline", type=str, help="a method: each row's paired difference from its row is told")
+    parser.add_argument("--format", type=str, default="table", help="table, markdown, latex, csv")
     _json(parser)
 
 
@@ -150,6 +170,7 @@ def _json(parser: ArgumentParser) -> None:
 OPTIONS = {
     "distill": ("distil a data set into a synthetic set", "METHOD", _distill),
     "evaluate": ("train students on a set and score them on real items", "RUN", _evaluate),
+    "compare": ("scores of several runs in one table, under one protocol", "RUN...", _compare),
     "bank": ("train the encoders and decouplers that DAVDD looks through, once for a set", "", _bank),
     "prepare": ("decode raw media into a store, once", "READER", _prepare),
     "import": ("a distilled set that somebody else published", "avdd", _import),

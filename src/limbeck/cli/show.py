@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
     from limbeck.synthetic import SyntheticSet
 
-__all__ = ["banks", "cards", "cost", "done", "scores", "summary", "table"]
+__all__ = ["banks", "cards", "comparison", "cost", "done", "scores", "summary", "table"]
+
+WIDE = 400
+"""Columns of a table whose rows stay whole, however narrow the terminal is."""
 
 
 def done(synthetic: SyntheticSet, folder: Path) -> None:
@@ -28,15 +31,25 @@ def done(synthetic: SyntheticSet, folder: Path) -> None:
 
 
 def scores(result: Mapping[str, Any], as_json: bool) -> None:
-    """Mean, std, interval and n of each metric, the whole training split beside it."""
+    """Mean, std, interval and n of each metric, the whole training split beside it. By pairs, too, the standard error
+    that so few test items leave."""
     if as_json:
         _print_json(result)
         return
     whole = result.get("whole")
     title = f"{result['protocol']} v{result['version']}, {result['selection']}, {result['split']} split"
-    each = _by_student(result)
+    title += ", as published" if result.get("as_published") else ""
+    each, items = _by_student(result), result.get("items")
     columns = ["student"] if len(each) > 1 else []
-    columns += ["metric", "score", "95 % interval", "n", *(["whole data"] if whole else []), "chance"]
+    columns += [
+        "metric",
+        "score",
+        "95 % interval",
+        "n",
+        *([f"error of {items} items"] if items else []),
+        *(["whole data"] if whole else []),
+        "chance",
+    ]
     upper = _by_student(whole) if whole else {}
     rows = []
     for student, (found, n) in each.items():
@@ -49,6 +62,7 @@ def scores(result: Mapping[str, Any], as_json: bool) -> None:
                 _spread(found, metric),
                 f"{interval[0]:.1f} to {interval[1]:.1f}" if interval else "-",
                 str(n),
+                *([f"{found['binomial'][metric]:.1f}"] if items else []),
                 *([_spread(upper[student][0], metric) if student in upper else "-"] if whole else []),
                 "-" if chance is None else f"{chance:.1f}",
             ]
@@ -67,6 +81,20 @@ def _named(metric: str, result: Mapping[str, Any]) -> str:
     """The metric with its unit, where it is not per cent."""
     unit = (result.get("units") or {}).get(metric, "%")
     return metric if unit == "%" else f"{metric} ({unit}, less is better)"
+
+
+def comparison(found: Mapping[str, Any], form: str, as_json: bool) -> None:
+    """Rows of several runs, and what they have in common; ``form``: "table", or one of ``comparison.FORMATS``."""
+    from limbeck.evaluation.comparison import as_text, cells, columns, footnotes, title
+
+    if as_json:
+        _print_json(found)
+    elif form != "table":
+        print(as_text(found, form), end="")
+    else:
+        _print_table(title(found), columns(found), cells(found), width=WIDE)
+        for note in footnotes(found):
+            print(note)
 
 
 def banks(about: Mapping[str, Any], as_json: bool) -> None:
@@ -169,10 +197,12 @@ def _print_json(value: Any) -> None:
     print()
 
 
-def _print_table(title: str | None, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+def _print_table(
+    title: str | None, columns: Sequence[str], rows: Sequence[Sequence[str]], width: int | None = None
+) -> None:
     from rich.console import Console
 
-    Console(soft_wrap=False).print(_table(title, columns, rows))
+    Console(soft_wrap=False, width=width).print(_table(title, columns, rows))
 
 
 def _table(title: str | None, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:

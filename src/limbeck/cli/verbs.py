@@ -44,7 +44,7 @@ def _evaluate(options: Namespace) -> None:
     result = evaluate(
         options.target,
         protocol=options.protocol,
-        students=tuple(options.students.split(",")),
+        students=tuple(options.students.split(",")) if options.students else None,
         seeds=seeds(options.seeds),
         data=options.data,
         whole=options.whole,
@@ -54,6 +54,11 @@ def _evaluate(options: Namespace) -> None:
         weights=options.weights,
         save_weights=options.save_weights,
         channels=options.channels,
+        captions=options.captions,
+        width=options.width,
+        pretrained=options.pretrained,
+        as_published=options.as_published,
+        select=options.select,
         device=options.device,
         kernels=options.kernels,
         precision=options.precision,
@@ -63,6 +68,19 @@ def _evaluate(options: Namespace) -> None:
         progress=True,
     )
     show.scores(result, options.json)
+
+
+def _compare(options: Namespace) -> None:
+    from limbeck.evaluation.compare import compare
+
+    found = compare(
+        options.results,
+        metric=options.metric,
+        baseline=options.baseline,
+        protocol=options.protocol,
+        as_published=options.as_published,
+    )
+    show.comparison(found, options.format, options.json)
 
 
 def _bank(options: Namespace) -> None:
@@ -206,6 +224,7 @@ def _told(options: Namespace) -> tuple[str, Namespace, dict[str, Any]]:
 VERBS: dict[str, Callable[[Any], None]] = {
     "distill": _distill,
     "evaluate": _evaluate,
+    "compare": _compare,
     "bank": _bank,
     "prepare": _prepare,
     "import": _import,

@@ -89,7 +89,12 @@ class CaptionEmbeddings:
 
 
 def caption_embeddings(
-    store: PairedStore, encoder: str = "minilm", *, device: str | torch.device = "cpu", progress: bool = False
+    store: PairedStore,
+    encoder: str = "minilm",
+    *,
+    device: str | torch.device = "cpu",
+    progress: bool = False,
+    make: bool = True,
 ) -> CaptionEmbeddings:
     """The vectors of all captions of ``store``, cleaned as the image-text papers do, by a frozen encoder.
 
@@ -99,9 +104,10 @@ def caption_embeddings(
             :func:`limbeck.data.sentences.sentence_encoder`.
         device: where vectors are computed that are not in the cache.
         progress: show a bar or lines on standard error.
+        make: False takes them from the cache or not at all.
 
     Raises:
-        DataError: the store has no captions.
+        DataError: the store has no captions; their vectors are not in the cache and are not to be made.
         MissingDependencyError: the encoder's package or weights are missing; says what to put where.
         ConfigError: an unknown encoder, or a cache that cannot be written.
         FormatError: the cached vectors, or the encoder's files, are damaged.
@@ -114,6 +120,8 @@ def caption_embeddings(
     chosen = sentence_encoder(encoder)
     folder = cache_root() / "captions" / _key(store, chosen)
     try:
+        if not make and not (folder / "vectors.npy").exists():
+            raise DataError(f"the vectors of its captions by {encoder} are not in the cache", where=store.path)
         folder.mkdir(parents=True, exist_ok=True)
         if not (folder / "vectors.npy").exists():
             with filelock.FileLock(str(folder / "lock")):

@@ -42,6 +42,11 @@ class Encoder(ABC):
     def input_shape(self) -> tuple[int, ...]:
         """Shape of one item."""
 
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Of the weights, by name."""
+        return {name: tuple(w.shape) for name, w in self.init(torch.Generator().manual_seed(0)).items()}
+
     @abstractmethod
     def init(self, generator: torch.Generator, device: str | torch.device = "cpu") -> Weights:
         """Random weights in PyTorch's default distribution, drawn from a CPU ``generator``, moved to ``device``."""

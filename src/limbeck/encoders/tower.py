@@ -58,7 +58,7 @@ class Tower:
     @cached_property
     def layout(self) -> Layout:
         """Of the trained weights."""
-        return Layout.of(self.trained.init(torch.Generator().manual_seed(0)) if self.start is None else self.start)
+        return Layout(self.trained.shapes)
 
     @property
     def embedding(self) -> int:

@@ -14,11 +14,13 @@ from typing import Any
 import torch
 
 from limbeck.banks.experts import EXPERT_RECIPE
+from limbeck.banks.pair_experts import expert_recipe
 from limbeck.banks.pairs import BANK_RECIPE
 from limbeck.engine.initial import initial_set
 from limbeck.engine.loop import Loop
+from limbeck.engine.paired import paired
 from limbeck.engine.plan import Plan
-from limbeck.engine.rehearsed_training import training_seconds
+from limbeck.engine.rehearsed_training import pair_training_seconds, training_seconds
 
 __all__ = ["estimate"]
 
@@ -26,6 +28,7 @@ FIRST = {
     "herding": "a network is trained on the whole training split",
     "kcenter": "a network is trained on the whole training split",
     "forgetting": "a network is trained on the whole training split and watched, for each seed",
+    "kmeans": "two towers are trained on the whole training split for a few epochs, or experts are merged",
     "grand": "ten networks are trained on the whole training split, for a few epochs",
 }
 """Selections that cost something, and what."""
@@ -48,7 +51,11 @@ def estimate(planned: Plan, *, trials: int = 3) -> dict[str, Any]:
     if settings.steps == 0:
         return {**about, "steps": 0, "seconds": 0.0, "seconds_cached": 0.0, "first": _first(planned)}
     numerics.apply()
-    start = initial_set(planned.store, dataclasses.replace(settings, init="random"), numerics, {})
+    start = initial_set(
+        planned.store, dataclasses.replace(settings, init="random"), numerics, {},
+        paired=paired(planned, rehearse=True) if planned.by_pairs else None,
+        pairs=planned.method.stored_pairs(settings.pairs) if settings.pairs else None,
+    )  # fmt: skip
     seconds: dict[str, float] = {}
     with TemporaryDirectory() as folder:
         for name in ("seconds_per_step", "seconds_per_step_cached"):  # the second pass finds the first one's means
@@ -82,12 +89,26 @@ def _first(planned: Plan) -> list[str]:
         maps = f", each with {bank.decouplers} decouplers" if bank.decouplers else ""
         took = training_seconds(planned, BANK_RECIPE, bank.members, BANK_RECIPE.epochs)
         stages.append(f"a bank of {bank.members} pairs of networks{maps} (limbeck bank), {_about(took)} for the pairs")
+    if planned.method.objective in ("pairs", "pair_trajectories"):
+        stages.append(_pair_experts(planned))
     if planned.method.objective == "trajectories":
         method: Any = planned.method  # has MTT's settings
         recipe = dataclasses.replace(EXPERT_RECIPE, batch=method.expert_batch)
         took = training_seconds(planned, recipe, method.experts, method.max_start_epoch - 1 + method.expert_epochs)
         stages.append(f"{method.experts} experts of each modality, {_about(took)}")
     return stages
+
+
+def _pair_experts(planned: Plan) -> str:
+    method: Any = planned.method  # has the settings of experts
+    own = planned.method.objective == "pair_trajectories"
+    epochs = method.max_start_epoch - 1 + method.expert_epochs if own else method.expert_epochs
+    stands = paired(planned, rehearse=True)
+    recipe = dataclasses.replace(
+        expert_recipe(stands.towers), epochs=epochs, rates=method.expert_rate, batch=method.expert_batch
+    )
+    took = pair_training_seconds(stands, recipe, method.experts, epochs, planned.numerics.device)
+    return f"{method.experts} experts of {epochs} epochs, {_about(took)}"
 
 
 def _about(seconds: float) -> str:
@@ -101,8 +122,12 @@ def _about(seconds: float) -> str:
 def _set_bytes(planned: Plan) -> int:
     from limbeck.synthetic import Budget
 
-    budget = Budget(planned.settings.per_class, planned.settings.pairs)
-    return budget.bytes(len(planned.store.classes), planned.modalities)
+    settings, modalities = planned.settings, planned.modalities
+    if planned.by_pairs:
+        modalities = paired(planned, rehearse=True).pairs.modalities
+    stored = None if settings.pairs is None else planned.method.stored_pairs(settings.pairs)
+    budget = Budget(settings.per_class, stored)
+    return budget.bytes(len(planned.store.classes), modalities)
 
 
 def _peak(device: torch.device) -> int:

@@ -1,7 +1,8 @@
-"""The set before the first step: real items, packed by the factor."""
+"""The set before the first step: real items, packed by the factor, or real pairs."""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -18,13 +19,15 @@ from limbeck.synthetic.factor import encode
 if TYPE_CHECKING:
     from limbeck.data.store import PairedStore
     from limbeck.engine.numerics import Numerics
+    from limbeck.engine.paired import Paired
     from limbeck.engine.settings import RunSettings
     from limbeck.modalities import Modality
 
 __all__ = ["NOISE", "chosen_modalities", "initial_set"]
 
 NOISE = "noise"
-"""First items that are no real items: normalised values drawn from N(0, 1), as DC's code does."""
+"""First items that are no real items: normalised values drawn from N(0, 1), as DC's code does; in runs by pairs, spread
+as the real ones are, as MDM's code does."""
 
 
 def chosen_modalities(store: PairedStore, names: tuple[str, ...] | None) -> dict[str, Modality]:
@@ -47,13 +50,24 @@ def initial_set(
     *,
     options: Mapping[str, Any] | None = None,
     progress: bool = False,
+    paired: Paired | None = None,
+    pairs: int | None = None,
 ) -> SyntheticSet:
     """Choose real items and pack them: of l*l*n picks a class, the first n go top-left, the next bottom-left, and so
-    on.
+    on. A run by pairs chooses pairs, :func:`limbeck.engine.initial_pairs.initial_pairs`.
 
     Args:
         options: of the selection, ``Method.selection_options``.
+        paired: of a run by pairs; None for all others.
+        pairs: how many, where the method holds fewer than the budget says.
     """
+    if pairs is not None:
+        settings = dataclasses.replace(settings, pairs=pairs)
+    if paired is not None:
+        from limbeck.engine.initial_pairs import initial_pairs
+
+        count = settings.pairs or 0
+        return initial_pairs(paired, settings, numerics, provenance, count, options=options, progress=progress)
     modalities = chosen_modalities(store, settings.modalities)
     budget = Budget(settings.per_class, settings.pairs)
     by_class = budget.per_class is not None

@@ -116,6 +116,8 @@ class Loop:
                 value.grad.zero_()
 
     def _update(self, terms: dict[str, Tensor]) -> dict[str, float]:
+        if self.settings.clip is not None:
+            torch.nn.utils.clip_grad_norm_(self.synthetic.values.values(), self.settings.clip)
         momenta, learned = self.momenta(), self.objective.propose()
         with torch.no_grad():
             updates = {

@@ -53,6 +53,11 @@ class MetricsFile:
             for name, value in metrics.terms.items():
                 self._board.add_scalar(f"loss/{name}", value, metrics.step)
 
+    def waited(self, seconds: float) -> None:
+        """Leaves out time that was not spent on steps."""
+        self._start += seconds
+        self._last += seconds
+
     def close(self) -> None:
         """Everything written."""
         self._file.flush()

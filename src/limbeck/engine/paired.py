@@ -2,75 +2,94 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import dataclasses
+from collections.abc import Mapping
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from limbeck.data.pairs import Pairs
 from limbeck.encoders.build import side_of
 
 if TYPE_CHECKING:
+    from limbeck.data.store import PairedStore
     from limbeck.encoders.tower import TwoTower
     from limbeck.engine.plan import Plan
+    from limbeck.engine.settings import RunSettings
+    from limbeck.modalities import Modality
 
-__all__ = ["Paired", "by_pairs", "paired", "tower_name"]
+__all__ = ["SETTINGS", "Paired", "by_pairs", "paired", "settled"]
+
+SETTINGS = ("captions", "tower", "frozen", "width", "pretrained", "validate", "validate_every", "patience")
+"""Of a run, what only runs by pairs listen to."""
+FROZEN_HEADS, TRAINED = "retrieval-frozen-heads", "retrieval-mdm"
+"""Protocols that look at the validation split, by whether the tower is trained."""
 
 PUBLISHED = 128
 """Sides from which pictures get the papers' tower [choice]."""
 
 
-@dataclass(frozen=True)
 class Paired:
-    """The training pairs, and towers on the run's device."""
+    """Both of a plan, each made when it is first asked for.
 
-    pairs: Pairs
-    towers: TwoTower
+    Args:
+        progress: show the embedding of captions and the making of towers that are not in the cache yet.
+        rehearse: untrained towers, to measure a step.
+    """
+
+    def __init__(self, planned: Plan, *, progress: bool = False, rehearse: bool = False) -> None:
+        self.planned, self._progress, self._rehearse = planned, progress, rehearse
+
+    @cached_property
+    def pairs(self) -> Pairs:
+        """The training pairs. Raises MissingDependencyError where the encoder of captions is not there."""
+        planned = self.planned
+        return Pairs.of(
+            planned.store,
+            "train",
+            modalities=tuple(planned.modalities),
+            captions=planned.settings.captions,
+            device=planned.numerics.device,
+            progress=self._progress,
+        )
+
+    @cached_property
+    def towers(self) -> TwoTower:
+        """On the run's device. Raises MissingDependencyError where weights are not there; says what to put where."""
+        from limbeck.banks.towers import build_towers
+
+        settings, numerics = self.planned.settings, self.planned.numerics
+        return build_towers(
+            self.pairs,
+            tower=settings.tower,
+            frozen=settings.frozen,
+            width=settings.width,
+            pretrained="none" if self._rehearse else settings.pretrained,
+            channels=settings.channels,
+            kernels=numerics.kernels,
+            precision=numerics.precision,
+            device=numerics.device,
+            progress=self._progress,
+        )
 
 
-def by_pairs(planned: Plan) -> bool:
+def by_pairs(settings: RunSettings, modalities: Mapping[str, Modality]) -> bool:
     """Whether a run looks at pairs as such: two modalities and a budget in pairs, without a factor. Of more modalities
     only items are chosen."""
-    settings = planned.settings
-    return settings.pairs is not None and settings.factor == 1 and len(planned.modalities) == 2
+    return settings.pairs is not None and settings.factor == 1 and len(modalities) == 2
 
 
-def tower_name(planned: Plan) -> str:
-    """The tower of the first modality, "auto" settled."""
-    if planned.settings.tower != "auto":
-        return planned.settings.tower
-    pictures = any(m.kind == "image" for m in planned.modalities.values())
-    return "nfnet" if pictures and side_of(planned.modalities) >= PUBLISHED else "convnet"
+def settled(settings: RunSettings, store: PairedStore, modalities: Mapping[str, Modality]) -> RunSettings:
+    """The settings of a run by pairs, every "auto" resolved."""
+    tower, validate = settings.tower, settings.validate
+    if tower == "auto":
+        pictures = any(m.kind == "image" for m in modalities.values())
+        tower = "nfnet" if pictures and side_of(modalities) >= PUBLISHED else "convnet"
+    frozen = settings.frozen or tower == "patches"
+    if validate == "auto":
+        validate = "none" if "validation" not in store.splits else FROZEN_HEADS if frozen else TRAINED
+    return dataclasses.replace(settings, tower=tower, frozen=frozen, validate=validate)
 
 
 def paired(planned: Plan, *, progress: bool = False, rehearse: bool = False) -> Paired:
-    """Embeds the captions and makes the towers where they are not in the cache yet.
-
-    Args:
-        rehearse: untrained towers, to measure a step.
-
-    Raises:
-        MissingDependencyError: weights are not there; says what to put where.
-    """
-    from limbeck.banks.towers import build_towers
-
-    settings, numerics = planned.settings, planned.numerics
-    pairs = Pairs.of(
-        planned.store,
-        "train",
-        modalities=tuple(planned.modalities),
-        captions=settings.captions,
-        device=numerics.device,
-        progress=progress,
-    )
-    towers = build_towers(
-        pairs,
-        tower=tower_name(planned),
-        frozen=settings.frozen,
-        width=settings.width,
-        pretrained="none" if rehearse else settings.pretrained,
-        channels=settings.channels,
-        kernels=numerics.kernels,
-        precision=numerics.precision,
-        device=numerics.device,
-        progress=progress,
-    )
-    return Paired(pairs, towers)
+    """The pairs and towers of a plan, made once for it."""
+    return planned.made.setdefault(rehearse, Paired(planned, progress=progress, rehearse=rehearse))

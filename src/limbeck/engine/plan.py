@@ -14,6 +14,7 @@ from limbeck.data import open_data
 from limbeck.encoders import PUBLISHED_WIDTH
 from limbeck.engine.initial import NOISE, chosen_modalities
 from limbeck.engine.numerics import Numerics
+from limbeck.engine.paired import SETTINGS, Paired, by_pairs, paired, settled
 from limbeck.engine.settings import RunSettings, resolve
 from limbeck.errors import ConfigError, MissingDependencyError, nearest
 from limbeck.methods import Method, method_class
@@ -22,6 +23,8 @@ from limbeck.synthetic import Budget
 
 if TYPE_CHECKING:
     from limbeck.data.store import PairedStore
+    from limbeck.encoders.base import Encoder
+    from limbeck.encoders.tower import Tower
     from limbeck.modalities import Modality
 
 __all__ = ["Plan", "pixel_rates", "plan", "present", "provenance", "versions"]
@@ -36,6 +39,13 @@ class Plan:
     data: str
     settings: RunSettings
     numerics: Numerics
+    made: dict[bool, Paired] = dataclasses.field(default_factory=dict, repr=False, compare=False)
+    """By whether they are for a rehearsal only, the pairs and towers of a run by pairs."""
+
+    @property
+    def by_pairs(self) -> bool:
+        """Whether the run looks at pairs as such."""
+        return by_pairs(self.settings, self.modalities)
 
     @property
     def modalities(self) -> dict[str, Modality]:
@@ -54,6 +64,8 @@ class Plan:
         # what changes no bit, and what is settled in the numerics
         free = {"data", "checkpoint_every", "tensorboard", "cache_limit", "snapshots"}
         free |= {"threads", "group", "real_group", "device", "kernels"}
+        if not self.by_pairs:
+            free |= set(SETTINGS)
         if self.settings.cache_dtype == "fp32":  # in half precision what is kept is rounded
             free.add("cache")
         config = {k: v for k, v in self.config.items() if k not in free}
@@ -91,7 +103,10 @@ def plan(
     chosen.check(modalities, budget)
     if budget.per_class is not None and not store.classes:
         raise ConfigError("this set has no classes", where=store.path, hint="Use --pairs.")
-    if run.init != NOISE:
+    pairwise = by_pairs(run, modalities)
+    if pairwise:  # whether there are enough of them is known when captions have been counted
+        run = settled(run, store, modalities)
+    elif run.init != NOISE:
         budget.check(store, run.factor)
     elif budget.per_class is None:
         raise ConfigError(
@@ -100,10 +115,11 @@ def plan(
     if run.init not in (known := (*SELECTIONS, NOISE)):
         raise ConfigError(f"unknown selection {run.init!r}", where="--init", hint=nearest(run.init, known))
     if run.init != NOISE:
-        check_selection(run.init, by_class=budget.per_class is not None)
+        check_selection(run.init, by_class=budget.per_class is not None, pairwise=pairwise)
     if run.augment:
         DSA(tuple(run.augment.split("_")))
     _refuse_unheard(chosen, run)
+    _refuse_unpaired(chosen, run, pairwise)
     flat = [name for name, m in modalities.items() if not m.spatial]
     if run.factor > 1 and flat:
         raise ConfigError(
@@ -111,9 +127,9 @@ def plan(
             hint="Use --factor 1, or choose --modalities without it.",
         )
     grouped = kind.objective == "means"
-    settled = numerics or Numerics.resolve(run, modalities, len(store.classes), grouped=grouped)
+    machine = numerics or Numerics.resolve(run, modalities, len(store.classes), grouped=grouped)
     name = data if isinstance(data, str) else str(getattr(data, "path", data))
-    return Plan(chosen, store, name, run, settled)
+    return Plan(chosen, store, name, run, machine)
 
 
 def _refuse_unheard(method: Method, run: RunSettings) -> None:
@@ -135,18 +151,37 @@ def _refuse_unheard(method: Method, run: RunSettings) -> None:
         )  # fmt: skip
 
 
+def _refuse_unpaired(method: Method, run: RunSettings, pairwise: bool) -> None:
+    """Raises ConfigError on settings of runs by pairs where there are none, and on others where there are."""
+    looks = method.objective in ("pairs", "pair_trajectories")
+    if looks and not pairwise:
+        raise ConfigError(f"{method.name} takes whole pairs", where="--factor", hint="Use --factor 1.")
+    if not pairwise and run.validate != "none":
+        raise ConfigError(
+            "only runs by pairs choose their step by the validation split", where="--validate", hint="Leave it out."
+        )
+    if looks and run.lr_rule == "width":
+        raise ConfigError(f"{method.name} has no width to take a rate by", where="--lr-rule", hint="Use plain.")
+    if looks and run.augment:
+        raise ConfigError(f"{method.name} augments no synthetic pair", where="--augment", hint="Leave it empty.")
+
+
 def pixel_rates(planned: Plan) -> dict[str, float]:
     """SGD's rate by modality: lr, x 6272 / D under the "width" rule, x what the method asks for."""
-    settings = planned.settings
-    encoders = planned.numerics.encoders(planned.modalities, settings.channels)
-    width = next(iter(encoders.values())).embedding
-    rule = PUBLISHED_WIDTH / width if settings.lr_rule == "width" else 1.0
+    settings, rule = planned.settings, 1.0
+    if settings.lr_rule == "width":
+        encoders = planned.numerics.encoders(planned.modalities, settings.channels)
+        rule = PUBLISHED_WIDTH / next(iter(encoders.values())).embedding
     return {n: settings.lr * rule * planned.method.rate_multiple(m) for n, m in planned.modalities.items()}
 
 
 def provenance(planned: Plan) -> dict[str, Any]:
     """What the set says of where it comes from."""
-    encoders = planned.numerics.encoders(planned.modalities, planned.settings.channels)
+    encoders: Mapping[str, Encoder | Tower]
+    if planned.by_pairs:  # a choice of pairs at random looks through none
+        encoders = paired(planned).towers.towers if planned.settings.steps else {}
+    else:
+        encoders = planned.numerics.encoders(planned.modalities, planned.settings.channels)
     return {
         "method": planned.method.name,
         "settings": {k: v for k, v in planned.config.items() if k != "data"},

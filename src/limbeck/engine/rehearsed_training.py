@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,9 +13,11 @@ import numpy as np
 from limbeck.training import Recipe, Rows, Student, train
 
 if TYPE_CHECKING:
+    from limbeck.engine.paired import Paired
     from limbeck.engine.plan import Plan
+    from limbeck.training.pairs import PairRecipe
 
-__all__ = ["training_seconds"]
+__all__ = ["pair_training_seconds", "training_seconds"]
 
 BATCHES = 2
 SEED = 2**40
@@ -37,3 +40,25 @@ def training_seconds(planned: Plan, recipe: Recipe, networks: int, epochs: int) 
         seconds = time.perf_counter() - began
     batches = math.ceil(len(every) / recipe.batch)
     return seconds / math.ceil(len(few) / recipe.batch) * batches * epochs * networks
+
+
+def pair_training_seconds(stands: Paired, recipe: PairRecipe, networks: int, epochs: int, device: str) -> float:
+    """Seconds that pairs of towers take for ``epochs`` epochs of all training pairs."""
+    from limbeck.training.pair_data import RealPairs
+    from limbeck.training.pairs import train_pairs
+
+    batches = recipe.steps(len(stands.pairs))
+    counted: list[float] = []
+
+    class Enough(Exception):
+        """Some batches have been timed."""
+
+    def report(done: int) -> None:
+        counted.append(time.perf_counter())
+        if done > BATCHES:  # the first one compiles and allocates
+            raise Enough
+
+    with suppress(Enough):
+        train_pairs(stands.towers, RealPairs(stands.pairs, device), recipe, SEED, device=device, report=report)
+    each = (counted[-1] - counted[0]) / max(1, len(counted) - 1)
+    return each * batches * epochs * networks

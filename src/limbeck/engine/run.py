@@ -9,6 +9,7 @@
 | ``metrics.jsonl`` | loss terms of every step |
 | ``checkpoint/`` | where an unfinished run stands |
 | ``snapshots/`` | the set after every so many steps, where asked for |
+| ``validation.json`` | what the validation split said of the set, where it chooses the step to keep |
 | ``log`` | what happened when |
 """
 
@@ -23,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 from limbeck.config import build
 from limbeck.data import cache_root
 from limbeck.encoders.machine import choose_device
+from limbeck.engine.best import Best, as_of, clear, judge_for
 from limbeck.engine.checkpoint import FILE as STATE
 from limbeck.engine.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from limbeck.engine.folder import begin, claimed, log, refuse_used
@@ -31,6 +33,7 @@ from limbeck.engine.interrupt import interruptible
 from limbeck.engine.loop import Loop
 from limbeck.engine.metrics import MetricsFile
 from limbeck.engine.numerics import Numerics
+from limbeck.engine.paired import paired
 from limbeck.engine.plan import Plan, plan, present, provenance, versions
 from limbeck.errors import ConfigError, LimbeckError, ResumeError
 from limbeck.files import read_json
@@ -99,25 +102,28 @@ def _execute(folder: Path, planned: Plan, progress: bool) -> SyntheticSet:
         synthetic = initial_set(
             planned.store, planned.settings, planned.numerics, about,
             options=planned.method.selection_options, progress=progress,
+            paired=paired(planned, progress=progress) if planned.by_pairs else None,
+            pairs=planned.method.stored_pairs(planned.settings.pairs) if planned.settings.pairs else None,
         )  # fmt: skip
         synthetic.save(folder / "initial")
     if planned.settings.steps:
-        _step(folder, planned, synthetic, progress)
-    synthetic.values = {name: value.detach().cpu() for name, value in synthetic.values.items()}
-    synthetic.provenance["steps_done"] = planned.settings.steps
+        synthetic = _step(folder, planned, synthetic, progress)
     synthetic.save(folder / "synthetic")
     (folder / "checkpoint" / STATE).unlink(missing_ok=True)
+    clear(folder)
     log(folder, "finished")
     return synthetic
 
 
-def _step(folder: Path, planned: Plan, synthetic: SyntheticSet, progress: bool) -> None:
+def _step(folder: Path, planned: Plan, synthetic: SyntheticSet, progress: bool) -> SyntheticSet:
+    """The set after all steps, or as it was when the validation split liked it best."""
     cache = cache_root() / "statistics" if planned.settings.cache else None
     loop = Loop(planned, synthetic, cache, progress=progress)
     state = read_checkpoint(folder / "checkpoint", planned.hash)
     if state is not None:
         loop.restore(state.step, dict(state.values), dict(state.momenta), dict(state.extra))
         log(folder, f"resumed after step {state.step}")
+    best = _best(folder, planned, loop.step, progress)
     metrics_path = folder / "metrics.jsonl"
     metrics_path.touch()
     with (
@@ -144,11 +150,19 @@ def _step(folder: Path, planned: Plan, synthetic: SyntheticSet, progress: bool) 
                 ),
             )  # fmt: skip
 
+        def look(step: int, *, last: bool = False) -> None:
+            if best is not None and (last or step % planned.settings.validate_every == 0):
+                began = time.monotonic()
+                best.look(step, _now(synthetic, loop))
+                metrics.waited(time.monotonic() - began)
+
         saved = time.monotonic()
         try:
-            for found in loop.run(planned.settings.steps):
+            look(loop.step)
+            for found in loop.run(0 if best is not None and best.done else planned.settings.steps):
                 metrics.write(found)
                 bar.update(found.step, found.terms, metrics.rate)
+                look(found.step)
                 if planned.settings.snapshots and found.step % planned.settings.snapshots == 0:
                     _snapshot(folder, synthetic, found.step)
                 if time.monotonic() - saved >= planned.settings.checkpoint_every:
@@ -157,6 +171,10 @@ def _step(folder: Path, planned: Plan, synthetic: SyntheticSet, progress: bool) 
                 if interrupted():
                     keep()
                     raise KeyboardInterrupt
+                if best is not None and best.done:
+                    log(folder, f"{best.patience} looks at the validation split without a better one")
+                    break
+            look(loop.step, last=True)
         except LimbeckError:
             if planned.settings.stepping == "step":  # else the error may have fallen between two classes
                 keep()
@@ -167,16 +185,33 @@ def _step(folder: Path, planned: Plan, synthetic: SyntheticSet, progress: bool) 
             for line in loop.objective.notes():
                 log(folder, line)
             loop.close()
+    if best is None:
+        return as_of(_now(synthetic, loop), loop.step)
+    chosen = best.take()
+    chosen.provenance |= {"selection": f"validation split, {planned.settings.validate}", "steps_taken": loop.step}
+    return chosen
+
+
+def _now(synthetic: SyntheticSet, loop: Loop) -> SyntheticSet:
+    """With what is learnt beside the set."""
     synthetic.provenance |= loop.objective.learnt()
+    return synthetic
+
+
+def _best(folder: Path, planned: Plan, step: int, progress: bool) -> Best | None:
+    """Who chooses the step to keep; None for the last one."""
+    settings = planned.settings
+    if settings.validate == "none":
+        return None
+    judge = judge_for(planned, progress=progress)
+    return Best(folder, judge, patience=settings.patience, resumed=step)
 
 
 def _snapshot(folder: Path, synthetic: SyntheticSet, step: int) -> None:
     """Keeps the set as it is after ``step``; one that a killed run kept already is the same."""
     path = folder / "snapshots" / str(step)
     if not path.exists():
-        values = {name: value.detach().cpu() for name, value in synthetic.values.items()}
-        about = {**synthetic.provenance, "steps_done": step}
-        dataclasses.replace(synthetic, values=values, provenance=about).save(path)
+        as_of(synthetic, step).save(path)
 
 
 def _planned_again(

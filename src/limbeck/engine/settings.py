@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from limbeck.config import build
 from limbeck.encoders.build import fitting_channels, side_of
 from limbeck.errors import ConfigError
+from limbeck.synthetic import Budget
 
 if TYPE_CHECKING:
     from limbeck.data.store import PairedStore
@@ -28,7 +29,8 @@ class RunSettings:
         pairs: budget in stored items in all, for methods that work by pair.
         seed: of every random stream of the run; other seeds share no draw.
         steps: updates of the synthetic set (5000 in AVDD).
-        init: selection the first items come from: random, herding, kcenter, forgetting, grand; or "noise" for none.
+        init: selection the first items come from: random, herding, kcenter, forgetting, grand (by class), kmeans (by
+            pairs); or "noise" for none.
         factor: l, one stored item decodes to l*l.
         modalities: which of the set's to use; all by default.
         lr: rate of SGD on the normalised values (0.2 in AVDD).
@@ -154,7 +156,9 @@ def resolve(method: type[Method], store: PairedStore, given: Mapping[str, Any]) 
     Raises ConfigError on unknown keys and on values that do not fit.
     """
     build(RunSettings, given)  # names the user's own mistakes, not a preset's
-    defaults = {**method.published(given.get("per_class") or 1), **preset(store), **method.defaults}
+    asked = [given.get(name) for name in ("per_class", "pairs")]
+    budget = Budget(*asked) if any(n is not None for n in asked) else Budget(per_class=1)
+    defaults = {**method.published(budget), **preset(store), **method.defaults}
     names = given.get("modalities") or tuple(store.modalities)
     if not all(store.modalities[n].spatial for n in names if n in store.modalities):
         defaults["factor"] = 1  # vectors have no cells

@@ -7,8 +7,18 @@ from typing import Any, Literal
 
 from limbeck.errors import ConfigError, nearest
 from limbeck.training import Recipe
+from limbeck.training.pairs import PairRecipe
 
-__all__ = ["PROTOCOLS", "Protocol", "protocol"]
+__all__ = ["PROTOCOLS", "SCORED_EVERY", "SELECTIONS", "Protocol", "protocol"]
+
+SCORED_EVERY = 10
+"""Epochs between two looks at a student where a split chooses its epoch; the last epoch is looked at, too."""
+SELECTIONS = {
+    "last": "last epoch",
+    "validation": f"best on the validation split, every {SCORED_EVERY} epochs",
+    "test-oracle": f"test-oracle: best on the test split itself, every {SCORED_EVERY} epochs",
+}
+"""Which network of a training by pairs is scored: ``--select`` and what results say of it."""
 
 
 @dataclass(frozen=True)
@@ -17,9 +27,11 @@ class Protocol:
 
     Args:
         version: counts changes that move scores.
-        task: what is asked of students.
+        task: what is asked of students; "pairs" trains two towers on pairs and asks each for the other's.
         selection: which network of a training is scored.
-        fusion: how the modalities' outputs become one prediction; "arcface" is one classifier for both (retrieval).
+        fusion: how the modalities' outputs become one prediction; "arcface" is one classifier for both (retrieval);
+            of no meaning for pairs.
+        frozen: of pairs: the first tower stands still and a head on it learns.
         recipe: how students are trained.
         source: where the numbers come from.
     """
@@ -28,10 +40,11 @@ class Protocol:
     version: int
     description: str
     source: str
-    task: Literal["recognition", "retrieval"] = "recognition"
+    task: Literal["recognition", "retrieval", "pairs"] = "recognition"
     selection: str = "last epoch"
     fusion: str = "ensemble"
-    recipe: Recipe = field(default_factory=Recipe)
+    frozen: bool = False
+    recipe: Recipe | PairRecipe = field(default_factory=Recipe)
 
     def card(self) -> dict[str, Any]:
         """JSON-ready, for ``limbeck protocols``."""
@@ -42,7 +55,7 @@ class Protocol:
             "source": self.source,
             "task": self.task,
             "selection": self.selection,
-            "fusion": self.fusion,
+            **({"frozen": self.frozen} if self.task == "pairs" else {"fusion": self.fusion}),
             "recipe": self.recipe.to_dict(),
         }
 
@@ -77,6 +90,46 @@ PROTOCOLS: dict[str, Protocol] = {
             task="retrieval",
             fusion="arcface",
             recipe=Recipe(head_rate=1e-4, drops=(10, 20)),
+        ),
+        Protocol(
+            name="retrieval-vld",
+            version=1,
+            description="IR@K and TR@K of two towers trained on pairs as MTT-VL scores its sets: 51 epochs of SGD at "
+            "a constant rate, batches of 64, InfoNCE, no augmentation. The rate is the learnt one's start, 0.1; "
+            "--as-published takes what the set has learnt.",
+            source="MTT-VL (VL-Distill), code (docs/image_text.md)",
+            task="pairs",
+            recipe=PairRecipe(epochs=51, batch=64, rates=0.1),
+        ),
+        Protocol(
+            name="retrieval-lors",
+            version=1,
+            description="The same as LoRS scores its sets: 101 epochs, a tenth of the rate from epoch 51, batches of "
+            "128 that are random subsets, weighted cross entropy; the similarity is the identity and the rate 0.1 "
+            "but for --as-published. LoRS prints the best of its test scores: --select test-oracle.",
+            source="LoRS, code (docs/image_text.md)",
+            task="pairs",
+            recipe=PairRecipe(epochs=101, batch=128, rates=0.1, drops=(51,), loss="weighted_bce", batches="subsets"),
+        ),
+        Protocol(
+            name="retrieval-mdm",
+            version=1,
+            description="The same as MDM scores its sets, and every method for which no other is named: 100 epochs, a "
+            "tenth of the rate 0.1 from epoch 51, batches of 64, InfoNCE, DSA on pictures.",
+            source="MDM, code (docs/image_text.md)",
+            task="pairs",
+            recipe=PairRecipe(epochs=100, batch=64, rates=0.1, drops=(51,), augment="dsa"),
+        ),
+        Protocol(
+            name="retrieval-frozen-heads",
+            version=1,
+            description="The first tower stands still and a head on it learns beside the other's: 100 epochs, a tenth "
+            "of the rate 0.1 from epoch 50, batches of 64, InfoNCE, no augmentation. Features of real items are "
+            "computed once, so that a score takes seconds.",
+            source="ours, after RepBlend's frozen tower with two heads (docs/image_text.md)",
+            task="pairs",
+            frozen=True,
+            recipe=PairRecipe(epochs=100, batch=64, rates=0.1, drops=(50,)),
         ),
     )
 }

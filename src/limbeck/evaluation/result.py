@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from limbeck.evaluation.study import Summary, summarise
 
-__all__ = ["Result", "Run"]
+__all__ = ["Result", "Run", "binomial_error"]
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,8 @@ class Result:
         majority: percent that always saying the split's most frequent class gets; None where that is no answer.
         confusion: [true][predicted] counts of the fused predictions, summed over students; None for many classes.
         settings: what else moves a score's last digits or its meaning.
+        items: of a retrieval by pairs, how many there were to find; None of other tasks.
+        as_published: students were trained with what the set has learnt beside its items.
     """
 
     protocol: str
@@ -50,6 +53,8 @@ class Result:
     metrics: tuple[str, ...] = field(default=())
     chances: dict[str, float] = field(default_factory=dict)
     units: dict[str, str] = field(default_factory=dict)
+    items: int | None = None
+    as_published: bool = False
 
     def summary(self, metric: str, runs: Sequence[Run] | None = None) -> Summary:
         """Mean, spread and interval over ``runs``, all of them by default."""
@@ -58,6 +63,7 @@ class Result:
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready: every field, and mean, std, n and interval by metric.
 
+        "binomial", of retrieval by pairs, is what the number of test items leaves open, see :func:`binomial_error`.
         Several architectures are no sample of one thing: their statistics are in ``by_student``, and beside the mean
         over all of them std and interval are None.
         """
@@ -73,8 +79,20 @@ class Result:
 
     def _statistics(self, runs: Sequence[Run]) -> dict[str, Any]:
         each = {metric: self.summary(metric, runs) for metric in self.metrics}
-        return {
+        found: dict[str, Any] = {
             "mean": {m: s.mean for m, s in each.items()},
             "std": {m: s.std for m, s in each.items()},
             "interval": {m: None if s.interval is None else list(s.interval) for m, s in each.items()},
         }
+        if self.items is not None:
+            found["binomial"] = {m: binomial_error(s.mean, self.items) for m, s in each.items()}
+        return found
+
+
+def binomial_error(percent: float, items: int) -> float:
+    """The standard error of a share that was counted on so many items, in points.
+
+    Students of several seeds see the same items, so that more of them do not lower it. Captions of one picture hang
+    together: ``items`` are pictures both ways. Of a mean of several shares it is the most it can be.
+    """
+    return math.sqrt(max(0.0, percent * (100 - percent)) / items)

@@ -11,6 +11,7 @@ from limbeck.data import EMBEDDED, cache_root, open_data
 from limbeck.encoders.build import fitting_channels
 from limbeck.encoders.machine import choose_device
 from limbeck.errors import ConfigError, DataError, FormatError, nearest
+from limbeck.evaluation.pair_settings import default_protocol, settle_pairs
 from limbeck.evaluation.study import refuse_repeats
 from limbeck.files import digest_file, read_json, write_json
 from limbeck.synthetic import SyntheticSet
@@ -25,8 +26,8 @@ __all__ = ["evaluate"]
 def evaluate(
     target: str | Path | SyntheticSet | PairedStore,
     *,
-    protocol: str = "recognition-avdd",
-    students: Sequence[str] = ("convnet",),
+    protocol: str | None = None,
+    students: Sequence[str] | None = None,
     seeds: Sequence[int] = range(5),
     data: str | Path | PairedStore | None = None,
     whole: bool = False,
@@ -36,6 +37,11 @@ def evaluate(
     weights: str | Path | None = None,
     save_weights: str | Path | None = None,
     channels: int | None = None,
+    captions: str | None = None,
+    width: int | None = None,
+    pretrained: str | None = None,
+    as_published: bool = False,
+    select: str = "last",
     device: str = "auto",
     kernels: str = "auto",
     precision: str = "fp32",
@@ -49,8 +55,10 @@ def evaluate(
     Args:
         target: a run's folder, an artifact's folder or a set; or a data set's name or store, which scores its whole
             training split.
-        protocol: ``limbeck protocols`` lists them.
-        students: architectures; one other than the distilling encoder is cross-architecture.
+        protocol: ``limbeck protocols`` lists them. By default recognition where there are labels and the set was not
+            made by pairs; else retrieval by pairs, with a tower that learns or not as it did for the set.
+        students: architectures; one other than the distilling encoder is cross-architecture. By pairs, names of towers;
+            by default the set's own.
         seeds: one student of each architecture for each; their streams share nothing with the run's.
         data: the real set; by default the one the set was made from.
         whole: score the whole training split too, under the same protocol; kept in the cache folder, and beside every
@@ -63,59 +71,91 @@ def evaluate(
             on a larger set; heads of another shape are fresh.
         save_weights: a folder that keeps the trained students as such files, called after architecture and seed.
         channels: width of the students; by default that of the distilling encoder.
+        captions: by pairs, the frozen encoder of real captions; by default the set's. Another must have its width.
+        width: by pairs on a frozen tower, of the space that both towers share; by default the set's.
+        pretrained: by pairs, where towers start: "auto", "none" or a file; by default where the set's did.
+        as_published: by pairs, train with the similarity, step sizes and loss that the set has learnt, where it has.
+        select: by pairs, "last" epoch, the best one by the "validation" split, or, for comparison with papers that do
+            so, by the test split itself: "test-oracle".
         split: whose items the students are scored on.
         at_once: students trained in one pass; by default one on a CPU and all on a GPU; fewer fit a small one's memory.
 
     Returns:
         What ``result.json`` holds: protocol, version, selection, students, seeds, the scores of each student, mean,
         std, n and interval by metric. In a run's folder the last one is kept as ``result.json``, and the last one of
-        each protocol, split, set of students and, where they are given, modalities, fusion and weights in ``results``.
+        each protocol, split, set of students and, where they are given, of the other settings in ``results``.
 
     Raises:
         LimbeckError: of the kind that says what is wrong.
     """
-    for name, value in (("channels", channels), ("threads", threads), ("at_once", at_once)):
+    for name, value in (("channels", channels), ("threads", threads), ("at_once", at_once), ("width", width)):
         if value is not None and value < 1:
             raise ConfigError(f"{name} is {value}", hint="It is 1 or more.")
     refuse_repeats("--whole-seeds", whole_seeds)
     synthetic, folder = _synthetic(target)
     store = _store(target, synthetic, data)
-    settings: dict[str, Any] = {
-        "protocol": protocol,
-        "students": list(students),
+    rules = _rules(protocol or default_protocol(synthetic, store))
+    chosen = _chosen(synthetic, store, modalities)
+    machine = {
         "channels": channels or _width(synthetic, store),
         "split": split,
-        "at_once": at_once,
         **_machine(device, kernels, precision, threads),
     }
-    if fusion is not None and fusion != _rules(protocol).fusion:
-        settings["fusion"] = fusion
-    if weights is not None:
-        settings["weights"] = _digest(Path(weights))
-    files = {"weights": None if weights is None else Path(weights)}
-    keep = None if save_weights is None else Path(save_weights)
-    chosen = _chosen(synthetic, store, modalities)
+    apart = {"captions": captions, "width": width, "pretrained": pretrained}
+    own: dict[str, Any] = {}
+    if rules.task == "pairs":
+        _refuse(rules, {"fusion": fusion, "weights": weights, "save-weights": save_weights, "at-once": at_once})
+        settings = settle_pairs(
+            synthetic, store, chosen, rules,
+            students=students, captions=captions, width=width, pretrained=pretrained, select=select,
+        )  # fmt: skip
+        if as_published and synthetic is None:
+            raise ConfigError("real pairs carry nothing that was learnt", where="--as-published")
+        own = {"as_published": True} if as_published else {}
+    else:
+        _refuse(rules, apart | {"as-published": as_published or None, "select": None if select == "last" else select})
+        settings = {"students": list(("convnet",) if students is None else students), "at_once": at_once}
+        if fusion is not None and fusion != rules.fusion:
+            settings["fusion"] = fusion
+        if weights is not None:
+            settings["weights"] = _digest(Path(weights))
+    settings = {"protocol": rules.name, **settings, **machine}
+    files = {} if weights is None else {"weights": Path(weights)}
+    keep = files if save_weights is None else files | {"save_weights": Path(save_weights)}
     if synthetic is None:
-        return _whole(store, chosen, settings, files | {"save_weights": keep}, seeds, progress) or {}
-    result = _score(synthetic, store, chosen, settings, files | {"save_weights": keep}, seeds, progress)
+        return _whole(store, chosen, settings, keep | own, seeds, progress) or {}
+    result = _score(synthetic, store, chosen, settings, keep | own, seeds, progress)
     result["trained_on"] = {
         "method": synthetic.provenance.get("method"),
         "items": len(synthetic),
         "bytes": synthetic.bytes,
         "run_hash": synthetic.provenance.get("run_hash"),
+        "settings": synthetic.provenance.get("settings"),
     }
     upper = _whole(store, chosen, settings, files, whole_seeds, progress, train=whole)
     if upper is not None:
         result["whole"] = upper
     if folder is not None:
+        told = [settings["fusion"]] if "fusion" in settings else []
+        told += ["+".join(chosen)] if modalities is not None else []
+        told += [f"weights-{settings['weights'][:8]}"] if weights is not None else []
+        told += [f"{option}-{Path(str(value)).name}" for option, value in apart.items() if value is not None]
+        told += [select] if select != "last" else []
+        told += ["as-published"] if as_published else []
+        name = "-".join([rules.name, split, "+".join(settings["students"]), *told])
         (folder / "results").mkdir(exist_ok=True)
-        own = [settings["fusion"]] if "fusion" in settings else []
-        own += ["+".join(chosen)] if modalities is not None else []
-        own += [f"weights-{settings['weights'][:8]}"] if weights is not None else []
-        name = "-".join([protocol, split, "+".join(students), *own])
         write_json(folder / "results" / f"{name}.json", result)
         write_json(folder / "result.json", result)
     return result
+
+
+def _refuse(rules: Protocol, given: Mapping[str, Any]) -> None:
+    """Raises ConfigError on an option that the protocol would not listen to."""
+    for option, value in given.items():
+        if value is not None:
+            raise ConfigError(
+                f"{rules.name} has no use for it", where=f"--{option}", hint=f"Leave --{option} out, or say --protocol."
+            )
 
 
 def _synthetic(target: object) -> tuple[SyntheticSet | None, Path | None]:
@@ -198,7 +238,7 @@ def _whole(
     store: PairedStore,
     modalities: tuple[str, ...],
     settings: dict[str, Any],
-    files: Mapping[str, Path | None],
+    files: Mapping[str, Any],
     seeds: Sequence[int],
     progress: bool,
     *,
@@ -225,15 +265,16 @@ def _score(
     store: PairedStore,
     modalities: tuple[str, ...],
     settings: dict[str, Any],
-    files: Mapping[str, Path | None],
+    files: Mapping[str, Any],
     seeds: Sequence[int],
     progress: bool,
 ) -> dict[str, Any]:
+    from limbeck.evaluation.pairs import evaluate_pairs
     from limbeck.evaluation.recognition import evaluate_recognition
     from limbeck.evaluation.retrieval import evaluate_retrieval
 
-    score = {"recognition": evaluate_recognition, "retrieval": evaluate_retrieval}[_rules(settings["protocol"]).task]
+    tasks = {"recognition": evaluate_recognition, "retrieval": evaluate_retrieval, "pairs": evaluate_pairs}
     told = {name: value for name, value in settings.items() if name not in ("threads", "weights")}
-    return score(
+    return tasks[_rules(settings["protocol"]).task](
         synthetic, store, modalities=modalities, seeds=list(seeds), progress=progress, **told, **files
     ).to_dict()

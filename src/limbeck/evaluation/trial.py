@@ -23,7 +23,7 @@ from limbeck.evaluation.weights import read_weights, require_folder, save_weight
 from limbeck.files import digest_file
 from limbeck.modalities import Modality
 from limbeck.progress import Progress
-from limbeck.training import FUSIONS, Student, TrainingData, train
+from limbeck.training import FUSIONS, Recipe, Student, TrainingData, train
 
 if TYPE_CHECKING:
     from limbeck.data.store import PairedStore
@@ -90,6 +90,13 @@ class Trial:
         return named_protocol(self.protocol)
 
     @cached_property
+    def recipe(self) -> Recipe:
+        """How students are trained. Raises ConfigError where the protocol trains them on pairs."""
+        if not isinstance(self.rules.recipe, Recipe):
+            raise ConfigError(f"{self.protocol} trains towers on pairs, no classes", where="--protocol")
+        return self.rules.recipe
+
+    @cached_property
     def columns(self) -> dict[str, Modality]:
         """The modalities students see, normalised as the set they are trained on is."""
         return columns_of(self.synthetic, self.store, self.modalities)
@@ -126,18 +133,18 @@ class Trial:
         if self.save_weights is not None:
             require_folder(self.save_weights)
         initial = {name: self._initial(student) for name, student in self.networks.items()}
-        steps = -(-len(data) // self.rules.recipe.batch) * self.rules.recipe.epochs * len(self.seeds)
+        steps = -(-len(data) // self.recipe.batch) * self.recipe.epochs * len(self.seeds)
         title = "whole data" if self.synthetic is None else "students"
         with Progress(title, steps * len(self.students), shown=self.progress) as bar:
             for position, (name, student) in enumerate(self.networks.items()):
                 trained = train(
                     student,
                     data,
-                    self.rules.recipe,
+                    self.recipe,
                     self.seeds,
                     device=self.device,
                     at_once=self.at_once,
-                    report=_reporter(bar, position * steps, self.rules.recipe.batch),
+                    report=_reporter(bar, position * steps, self.recipe.batch),
                     initial=initial[name],
                 )
                 if self.save_weights is not None:

@@ -17,6 +17,9 @@ from limbeck.errors import ConfigError, NumericsError, ShapeError, nearest
 __all__ = ["KERNELS", "Kernel", "agreement", "angles", "discrepancy", "kernel_distance", "kernel_matrix"]
 
 Kernel = Literal["geodesic", "cosine", "chordal", "laplacian"]
+SAME = 1e-14
+"""Squared distances of single-precision unit vectors that are not above it count as 0: these are of unit length to 1e-7
+only."""
 KERNELS: tuple[Kernel, ...] = ("geodesic", "cosine", "chordal", "laplacian")
 
 
@@ -133,9 +136,15 @@ def _unit(x: Tensor) -> Tensor:
 
 
 def _distances(a: Tensor, b: Tensor, p: float = 2.0) -> Tensor:
-    """Through differences and not through products: equal vectors are at exactly 0, where the gradient is 0."""
+    """Equal vectors are at exactly 0, where the gradient is 0. Single precision goes through products in double, which
+    has the digits that cancel and is 10 x faster; double through differences."""
     if a.ndim != 2 or b.ndim != 2 or a.shape[1] != b.shape[1] or not len(a) or not len(b):
         raise ShapeError(f"vectors {tuple(a.shape)} and {tuple(b.shape)}, must be (N, D) and (M, D)")
+    if p == 2.0 and a.dtype == b.dtype == torch.float32:
+        x, y = a.double(), b.double()
+        square = x.square().sum(1, keepdim=True) + y.square().sum(1) - 2 * (x @ y.T)
+        apart = (square > SAME) | square.isnan()
+        return torch.where(apart, torch.where(apart, square, 1.0).sqrt(), 0.0).float()
     found: Tensor = torch.cdist(a, b, p=p, compute_mode="donot_use_mm_for_euclid_dist")
     return found
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Self, TypeAlias
 
 from limbeck.errors import ConfigError
 
@@ -15,9 +15,10 @@ if TYPE_CHECKING:
     from limbeck.modalities import Modality
     from limbeck.synthetic import Budget
 
-__all__ = ["REGISTRY", "Bank", "Group", "Method"]
+__all__ = ["REGISTRY", "Bank", "Group", "Method", "Objective"]
 
 REGISTRY: dict[str, type[Method]] = {}
+Objective: TypeAlias = Literal["means", "gradients", "trajectories", "pairs", "pair_trajectories"]
 
 
 class Group(Protocol):
@@ -70,7 +71,7 @@ class Method:
     paper: ClassVar[str]
     kind: ClassVar[str] = "distillation"
     """"coreset" (chooses real items), "distillation", or "control" (there to be compared with)."""
-    objective: ClassVar[Literal["means", "gradients", "trajectories"]] = "means"
+    objective: ClassVar[Objective] = "means"
     """What its loss compares: which of ``limbeck.engine.objectives`` shows it both sides."""
     by: ClassVar[tuple[str, ...]] = ("class",)
     """The budgets it takes: "class", "pairs"."""
@@ -85,10 +86,15 @@ class Method:
             REGISTRY[cls.name] = cls
 
     @classmethod
-    def published(cls, per_class: int) -> Mapping[str, Any]:
+    def published(cls, budget: Budget) -> Mapping[str, Any]:
         """Run settings of the paper that hang on the budget or on the size of the media: presets go over them."""
-        del per_class
+        del budget
         return {}
+
+    @classmethod
+    def stored_pairs(cls, pairs: int) -> int:
+        """How many pairs a budget of ``pairs`` holds, where what is learnt beside them counts too (LoRS)."""
+        return pairs
 
     @property
     def selection_options(self) -> Mapping[str, Any]:

@@ -71,8 +71,8 @@ class DC(Method):
     inner_batch: int = 256
 
     @classmethod
-    def published(cls, per_class: int) -> Mapping[str, Any]:
-        return {"steps": NETWORKS * published_loop(per_class)[0], "real_batch": 256}
+    def published(cls, budget: Budget) -> Mapping[str, Any]:
+        return {"steps": NETWORKS * published_loop(budget.per_class or 1)[0], "real_batch": 256}
 
     def for_budget(self, budget: Budget) -> Self:
         outer, inner = published_loop(budget.per_class or 1)

@@ -1,4 +1,4 @@
-"""Forgetting: real items that a network in training unlearns most often."""
+"""Forgetting: real items, or pairs, that networks in training unlearn most often."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ __all__ = ["Forgetting"]
 @dataclass(frozen=True)
 class Forgetting(Method):
     """Real items by how often a network in training goes from right to wrong on them, counted each time an item is
-    presented, within each class.
+    presented, within each class. With a budget in pairs, of two modalities: real pairs, right where each of the two is
+    nearest to the other in its batch, through two towers (docs/image_text.md).
 
     Ten epochs of one network, whose initial weights and order hang on the run's seed (docs/audio_visual.md). Hard items
     come first, which suits budgets that are a good part of the data; at a few items a class, ``order=least`` may do
-    better.
+    better, and it is what the image-text papers take.
 
     Args:
         order: "most" forgotten first, as published; or "least".
@@ -30,6 +31,7 @@ class Forgetting(Method):
     title = "Forgetting"
     paper = "Toneva et al., An Empirical Study of Example Forgetting during Deep Neural Network Learning, ICLR 2019"
     kind = "coreset"
+    by = ("class", "pairs")
     defaults: ClassVar = {"init": "forgetting", "steps": 0, "factor": 1}
 
     order: Literal["most", "least"] = "most"

@@ -17,6 +17,9 @@ class Herding(Method):
 
     With ``--factor 2`` it packs four shrunken picks into each item: the row "H+Factor" of AVDD's table 4, which
     explains most of what distillation gains at small sizes and should stand in every comparison.
+
+    With a budget in pairs, of two modalities: real pairs whose mean follows that of all, on both halves side by side as
+    two towers see them after a short warm-up on the real pairs (docs/image_text.md).
     """
 
     name = "herding"

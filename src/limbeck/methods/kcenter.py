@@ -16,6 +16,9 @@ class KCenter(Method):
     then always the one farthest from all picks, on the features that herding looks at.
 
     It covers a class's outliers before its middle, which suits large budgets better than small ones.
+
+    With a budget in pairs, of two modalities: real pairs, the first drawn, on the sum of both halves as two towers see
+    them after a short warm-up on the real pairs (docs/image_text.md).
     """
 
     name = "kcenter"

@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
 __all__ = ["recipe", "recipes"]
 
-PAPERS = ("avdd", "davdd")
+PAPERS = ("avdd", "davdd", "mdm")
 
 
 def recipes() -> dict[str, Recipe]:
-    """Every recipe by name, tables before figures, in the papers' order."""
+    """Every recipe by name: numbered tables, tables whose number we do not have, figures, in the papers' order."""
     found = {}
     for paper in PAPERS:
         folder = str(Path(__file__).parent / paper)
@@ -32,9 +32,10 @@ def recipes() -> dict[str, Recipe]:
     return dict(sorted(found.items(), key=lambda entry: _order(entry[0])))
 
 
-def _order(name: str) -> tuple[int, bool, int]:
+def _order(name: str) -> tuple[int, bool, bool, int, str]:
     paper, _, place = name.partition(".")
-    return PAPERS.index(paper), place.startswith("figure"), int(re.sub(r"\D", "", place))
+    number = re.sub(r"\D", "", place)
+    return PAPERS.index(paper), place.startswith("figure"), not number, int(number or 0), place
 
 
 def recipe(name: str) -> Recipe:

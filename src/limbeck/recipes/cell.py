@@ -41,12 +41,22 @@ class Scoring:
         student: the architecture.
         fusion: of the student's modalities; None takes the protocol's.
         pretrained: students start from given weights instead of their own.
+        captions: the encoder of the student's captions, where pairs are scored; None takes the set's.
+        as_published: with what belongs to the set (similarity, learnt rates, loss), where pairs are scored.
     """
 
     protocol: str = "recognition-avdd"
     student: str = "convnet"
     fusion: str | None = None
     pretrained: bool = False
+    captions: str | None = None
+    as_published: bool = False
+
+    @property
+    def told(self) -> dict[str, Any]:
+        """What a score hangs on, JSON-ready; the last two where they are given."""
+        late = {"captions": self.captions, "as_published": self.as_published}
+        return {k: v for k, v in vars(self).items() if k not in late} | {k: v for k, v in late.items() if v}
 
 
 @dataclass(frozen=True)
@@ -61,6 +71,7 @@ class Cell:
         method_settings: of the method.
         scoring: None where only the sets are looked at.
         note: what is not as the paper has it, or what the paper leaves open.
+        best_step: the step whose set was published, chosen by test scores; None where the paper names none.
     """
 
     name: str
@@ -70,15 +81,21 @@ class Cell:
     method_settings: Mapping[str, Any] = field(default_factory=dict)
     scoring: Scoring | None = field(default_factory=Scoring)
     note: str = ""
+    best_step: int | None = None
 
     @property
     def dataset(self) -> str:
         return self.name.partition("/")[0]
 
     @property
+    def by_pairs(self) -> bool:
+        """Whether pairs of picture and caption are looked at, and not classes."""
+        return "captions" in self.settings
+
+    @property
     def drawn(self) -> bool:
         """Whether another seed gives another set: a coreset that is not drawn is one set."""
-        return self.method not in (None, "herding", "kcenter")
+        return self.method not in (None, "herding") and (self.method != "kcenter" or self.by_pairs)
 
     def under(self, place: str) -> bool:
         """Whether ``place`` is this cell or a row or column it stands in (``ave``, ``ave/10``)."""

@@ -1,7 +1,7 @@
 """What a cell should take at published size: estimates from counts of operations, not measurements.
 
-A forward pass of an item counts its multiplications; a pass to the pixels counts one more forward, a pass to the
-weights two, a second derivative as much as four passes to the weights. Good to a factor of three.
+Of sets by class. A forward pass of an item counts its multiplications; a pass to the pixels counts one more forward, a
+pass to the weights two, a second derivative as much as four passes to the weights. Good to a factor of three.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Any
 
 from limbeck.recipes.cell import Cell, Recipe
 from limbeck.recipes.datasets import DATASETS, MEL, DataSet
+from limbeck.recipes.pair_cost import PAIR_MACHINE, pair_cost
 
 __all__ = ["MACHINE", "Cost", "cell_cost"]
 
@@ -41,34 +42,39 @@ class Cost:
     """Args:
     seconds: of all sets of the cell and of their students.
     once: seconds of what all runs on the data set share: herding's network, a bank, experts.
-    gigabytes: of GPU memory, at the smallest group of classes.
+    gigabytes: of GPU memory, at the smallest group of classes; None where nobody has said.
+    machine: what the seconds are of.
     """
 
     seconds: float
     once: float
-    gigabytes: float
+    gigabytes: float | None
+    machine: str = MACHINE
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready; the machine is part of it."""
         return {
             "estimate": True,
-            "machine": MACHINE,
+            "machine": self.machine,
             "hours": round(self.seconds / 3600, 2),
             "hours_once": round(self.once / 3600, 2),
-            "memory_gb": round(self.gigabytes, 1),
+            "memory_gb": None if self.gigabytes is None else round(self.gigabytes, 1),
         }
 
 
 def cell_cost(recipe: Recipe, cell: Cell) -> Cost:
     """The estimate of a cell."""
     data = DATASETS[cell.dataset]
+    if cell.by_pairs:
+        return Cost(*pair_cost(recipe, cell, data), machine=PAIR_MACHINE)
     modalities: Sequence[str] = cell.settings.get("modalities") or tuple(FORWARD)
     parts = [_one(recipe, cell, data, name, data.mel[2] / MEL[1][2] if name == "audio" else 1.0) for name in modalities]
-    return Cost(sum(p.seconds for p in parts), sum(p.once for p in parts), sum(p.gigabytes for p in parts))
+    seconds, once, gigabytes = (sum(part[k] for part in parts) for k in range(3))
+    return Cost(seconds, once, gigabytes)
 
 
-def _one(recipe: Recipe, cell: Cell, data: DataSet, modality: str, longer: float) -> Cost:
-    """Of one modality, whose items are ``longer`` times as long as a second's."""
+def _one(recipe: Recipe, cell: Cell, data: DataSet, modality: str, longer: float) -> tuple[float, float, float]:
+    """(seconds, once, gigabytes) of one modality, whose items are ``longer`` times as long as a second's."""
     sets = recipe.sets if cell.drawn else 1
     factor, per_class = cell.settings.get("factor", 1), cell.settings.get("per_class", 0)
     items = data.classes * per_class * factor**2
@@ -77,11 +83,8 @@ def _one(recipe: Recipe, cell: Cell, data: DataSet, modality: str, longer: float
     students = STUDENTS * (EPOCHS * trained * WEIGHT_PASS + data.test) if cell.scoring else 0
     second = FORWARD[modality] * longer / SPEED
     learnt = 3 * 4 * data.classes * per_class * PIXELS[modality] * longer  # values, gradient, momentum
-    return Cost(
-        seconds=sets * (distilled + students) * second,
-        once=_once(cell, data) * second,
-        gigabytes=(together * MAPS[modality] * longer + learnt) / 1e9,
-    )
+    gigabytes = (together * MAPS[modality] * longer + learnt) / 1e9
+    return sets * (distilled + students) * second, _once(cell, data) * second, gigabytes
 
 
 def _distilling(cell: Cell, data: DataSet, modality: str, items: int) -> tuple[float, float]:

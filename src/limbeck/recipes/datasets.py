@@ -20,13 +20,14 @@ NEAR = 0.25
 
 @dataclass(frozen=True)
 class DataSet:
-    """A data set as AVDD prepared it.
+    """A data set as its papers prepared it.
 
     Args:
         title: its name in the papers.
         reader: of its raw files.
-        classes, train, test: numbers of classes and windows.
+        classes, train, test: numbers of classes and windows, or of pictures.
         seconds: of a window.
+        captions: of the training pictures; 0 where the other half of an item is sound.
     """
 
     title: str
@@ -35,6 +36,7 @@ class DataSet:
     train: int
     test: int
     seconds: int = 1
+    captions: int = 0
 
     @property
     def mel(self) -> tuple[int, ...]:
@@ -44,13 +46,16 @@ class DataSet:
     @property
     def prepare(self) -> str:
         """The command that makes it as the papers' code does, less root and folder."""
+        if self.captions:
+            return f"limbeck prepare {self.reader}"
         window = "" if self.seconds == 1 else f" --window {self.seconds}"
         return f"limbeck prepare {self.reader} --mel decibel --allow-silent true{window}"
 
     def held_by(self, store: PairedStore) -> bool:
         """Whether ``store`` can be this set, by its numbers of classes and training items."""
         items = len(store.rows("train"))
-        return len(store.classes) == self.classes and abs(items / self.train - 1) <= NEAR
+        same = len(store.classes) == self.classes and (not self.captions or store.captions.total > 0)
+        return same and abs(items / self.train - 1) <= NEAR
 
 
 DATASETS = {
@@ -60,25 +65,35 @@ DATASETS = {
     "ave": DataSet("AVE", "ave", 28, 27_726, 3_305),
     "vggs10k-10s": DataSet("VGGS-10K, 10 s", "vggs10k", 10, 8_808, 444, seconds=10),
     "ave-10s": DataSet("AVE, 10 s", "ave", 28, 3_339, 402, seconds=10),
+    "flickr8k": DataSet("Flickr8k", "flickr8k", 0, 6_000, 1_000, captions=30_000),
+    "flickr30k": DataSet("Flickr30k", "flickr30k", 0, 29_000, 1_000, captions=145_000),
+    "coco": DataSet("COCO", "coco", 0, 113_287, 5_000, captions=566_747),
 }
 """By the first piece of a cell's name. VGGSound's numbers are rounded in the papers, AVE's of ten seconds are its
-videos' (the paper gives none)."""
+videos' (the paper gives none); the last three are Karpathy's splits."""
 
 
 def differences(dataset: DataSet, store: PairedStore) -> list[str]:
     """Why scores on ``store`` are not comparable with figures published on ``dataset``, a sentence each."""
     found = []
     if not dataset.held_by(store):
-        have = f"{len(store.classes)} classes and {len(store.rows('train')):,} training items"
-        want = f"published {dataset.classes} and {dataset.train:,} ({dataset.prepare})"
-        found.append(f"{store.name} is not {dataset.title}: {have}, {want}")
-    for name, shape in (("image", IMAGE), ("audio", dataset.mel)):
+        have, want = len(store.rows("train")), f"{dataset.train:,} ({dataset.prepare})"
+        if dataset.captions:
+            numbers = f"{have:,} training pictures, published {want}"
+        else:
+            numbers = (
+                f"{len(store.classes)} classes and {have:,} training items, published {dataset.classes} and {want}"
+            )
+        found.append(f"{store.name} is not {dataset.title}: {numbers}")
+    if dataset.captions and not store.captions.total:
+        found.append(f"{store.name} has no captions")
+    for name, shape in (("image", IMAGE), ("audio", dataset.mel))[: 1 if dataset.captions else 2]:
         modality = store.modalities.get(name)
         if modality is None:
             found.append(f"{store.name} has no {name}")
         elif modality.shape != shape:
-            have, want = ("x".join(map(str, s)) for s in (modality.shape, shape))
-            found.append(f"{name} of {have}, published {want}")
+            have_shape, want_shape = ("x".join(map(str, s)) for s in (modality.shape, shape))
+            found.append(f"{name} of {have_shape}, published {want_shape}")
     if getattr(store.modalities.get("audio"), "scale", "decibel") != "decibel":
         found.append("spectrograms are standardised; the papers' code feeds raw decibel (prepare with --mel decibel)")
     return found

@@ -7,11 +7,12 @@ from typing import Any
 
 from limbeck.recipes import recipes
 from limbeck.recipes.cell import Cell, Published, Recipe
-from limbeck.recipes.cost import MACHINE, cell_cost
+from limbeck.recipes.cost import cell_cost
 
 __all__ = ["CELLS", "TABLES", "cell_card", "cell_rows", "list_cells", "list_recipes", "recipe_rows", "title"]
 
 TABLES = ("recipe", "what", "cells", "data sets", "published")
+TIMES = ("s/step", "min")
 CELLS = ("cell", "published", "method", "time", "once", "memory")
 
 
@@ -40,7 +41,9 @@ def recipe_rows(found: Sequence[Mapping[str, Any]]) -> list[list[str]]:
 def _span(published: Mapping[str, Sequence[float]]) -> str:
     if not published:
         return "a picture"
-    accuracy = {m: s for m, s in published.items() if not m.endswith("MedR")}
+    accuracy = {m: s for m, s in published.items() if not m.endswith("MedR") and m not in TIMES}
+    if not accuracy:
+        return "times"
     low, high = min(s[0] for s in accuracy.values()), max(s[1] for s in accuracy.values())
     return f"{low:.1f} to {high:.1f} %"
 
@@ -59,16 +62,18 @@ def cell_card(recipe: Recipe, cell: Cell) -> dict[str, Any]:
         "method": cell.method or "whole",
         "settings": dict(cell.settings),
         "method_settings": dict(cell.method_settings),
-        "scoring": None if cell.scoring is None else vars(cell.scoring),
+        "scoring": None if cell.scoring is None else cell.scoring.told,
         "sets": recipe.sets if cell.drawn else 1,
         "cost": cell_cost(recipe, cell).to_dict(),
         "note": cell.note,
+        "published_best_step": cell.best_step,
     }
 
 
 def title(recipe: Recipe) -> str:
     """Above the cells of a recipe: its title, what the columns mean, and its notes."""
-    lines = [f"{recipe.name}: {recipe.title}", f"time and memory are estimates for {MACHINE}"]
+    machine = cell_cost(recipe, recipe.cells[0]).machine
+    lines = [f"{recipe.name}: {recipe.title}", f"time and memory are estimates for {machine}"]
     return "\n".join([*lines, *recipe.notes])
 
 
@@ -77,7 +82,8 @@ def cell_rows(cards: Sequence[Mapping[str, Any]]) -> list[list[str]]:
     found = []
     for card in cards:
         cost = card["cost"]
-        rest = [card["method"], _hours(cost["hours"]), _hours(cost["hours_once"]), f"{cost['memory_gb']:.0f} GB"]
+        memory = "?" if cost["memory_gb"] is None else f"{cost['memory_gb']:.0f} GB"
+        rest = [card["method"], _hours(cost["hours"]), _hours(cost["hours_once"]), memory]
         for metric, figure in (card["published"] or {"": None}).items():
             found.append([card["name"], _shown(metric, figure), *rest])
             rest = [""] * len(rest)

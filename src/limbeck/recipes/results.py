@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from limbeck.files import read_json, write_bytes, write_json
 from limbeck.recipes.cell import Cell, Published
 from limbeck.recipes.datasets import DATASETS, differences
+from limbeck.recipes.timing import timing
 
 if TYPE_CHECKING:
     from limbeck.errors import LimbeckError
@@ -48,12 +49,14 @@ def _row(work: Work, cell: Cell, error: LimbeckError | None) -> dict[str, Any]:
 
 
 def _ours(work: Work, cell: Cell) -> dict[str, Any] | None:
-    """Mean, std and n over sets x students by metric; None where a set or score is missing."""
+    """Mean, std and n over sets x students by metric; None where a set or score is missing. Of a cell without
+    students that has figures: what its steps took."""
     from limbeck.evaluation.study import summarise
 
-    if cell.scoring is None:
-        return None
-    files = [work.score_file(cell.scoring, work.set_folder(cell, seed)) for seed in work.seeds_of(cell)]
+    scoring, folders = work.scale.scoring(cell), [work.set_folder(cell, seed) for seed in work.seeds_of(cell)]
+    if scoring is None:
+        return timing(folders) if cell.published else None
+    files = [work.score_file(scoring, folder) for folder in folders]
     if not all(file.exists() for file in files):
         return None
     results = [read_json(file) for file in files]
@@ -80,7 +83,7 @@ def rows(result: Mapping[str, Any]) -> list[list[str]]:
                     metric,
                     str(Published(figure["mean"], figure["std"], figure["missing"] or "")) if figure else "",
                     _spread(score) if score else ("failed" if "error" in cell else "not run"),
-                    f"{ours['sets']} x {ours['students']}" if score else "",
+                    _counted(ours) if score else "",
                 ]
             )
     return found
@@ -107,6 +110,10 @@ def write_table(folder: Path, result: Mapping[str, Any]) -> None:
     """``<recipe>.json`` and ``<recipe>.md`` in ``folder``."""
     write_json(folder / f"{result['name']}.json", result)
     write_bytes(folder / f"{result['name']}.md", markdown(result).encode())
+
+
+def _counted(ours: Mapping[str, Any]) -> str:
+    return f"{ours['sets']} x {ours['students']}" if ours["students"] else str(ours["sets"])
 
 
 def _spread(score: Mapping[str, Any]) -> str:

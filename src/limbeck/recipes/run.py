@@ -20,7 +20,7 @@ from limbeck.errors import ConfigError, LimbeckError
 from limbeck.files import read_json, write_json
 from limbeck.recipes import recipe as named_recipe
 from limbeck.recipes.cell import Cell, Recipe, Scoring
-from limbeck.recipes.cost import MACHINE, cell_cost
+from limbeck.recipes.cost import cell_cost
 from limbeck.recipes.datasets import DATASETS
 from limbeck.recipes.results import rows_before, table, write_table
 from limbeck.recipes.scale import scale as named_scale
@@ -121,7 +121,7 @@ def _expected(work: Work, cells: Sequence[Cell]) -> list[str]:
     costs = [cell_cost(work.recipe, cell) for cell in cells]
     hours = (sum(c.seconds for c in costs) + max(c.once for c in costs)) / 3600
     number = "1 cell" if len(cells) == 1 else f"{len(cells)} cells"
-    return [f"{number}, about {hours:.1f} h on {MACHINE} (estimate, less what is there already)"]
+    return [f"{number}, about {hours:.1f} h on {costs[0].machine} (estimate, less what is there already)"]
 
 
 def own_cells(recipe: Recipe, store: PairedStore) -> list[Cell]:
@@ -132,24 +132,25 @@ def own_cells(recipe: Recipe, store: PairedStore) -> list[Cell]:
 
 def run_cell(work: Work, cell: Cell) -> None:
     """Every set of a cell and its scores; what is there already is left alone."""
-    if cell.scoring is not None and cell.scoring.pretrained and work.weights is None:
+    scoring = work.scale.scoring(cell)
+    if scoring is not None and scoring.pretrained and work.weights is None:
         raise ConfigError("these students start from given weights", where=cell.name, hint="Name a file by --weights.")
     for seed in work.seeds_of(cell):
         folder = work.set_folder(cell, seed)
         if cell.method is not None and not (folder / "synthetic").exists():
             work.say(f"{cell.name}: distilling set {seed}")
             _distil(work, cell, seed, folder)
-        if cell.scoring is None:
+        if scoring is None:
             continue
         targets: list[tuple[int | None, Path]] = [(None, folder)]
         if "snapshots" in cell.settings:
             targets += stages(folder).items()
         for step, target in targets:
-            file = work.score_file(cell.scoring, folder, step)
+            file = work.score_file(scoring, folder, step)
             if not file.exists():
                 stage = "" if step is None else f" after step {step}"
                 work.say(f"{cell.name}: scoring set {seed}{stage}")
-                _score(work, cell, cell.scoring, target, file)
+                _score(work, cell, scoring, target, file)
 
 
 def _distil(work: Work, cell: Cell, seed: int, folder: Path) -> None:
@@ -176,7 +177,9 @@ def _score(work: Work, cell: Cell, scoring: Scoring, target: Path, file: Path) -
     if scoring.pretrained:
         extra["weights"] = work.weights
     whole = cell.method is None
-    if whole and work.scale.published:
+    if cell.by_pairs:
+        extra |= {"captions": scoring.captions, "as_published": scoring.as_published}
+    elif whole and work.scale.published:
         extra["channels"] = cell.settings["channels"]
     result = evaluate(
         work.store if whole else target,

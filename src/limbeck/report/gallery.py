@@ -11,6 +11,7 @@ import numpy as np
 from limbeck.modalities import Audio, Modality, Text
 from limbeck.modalities.wav import wav_bytes
 from limbeck.report.media import data_address, picture_bytes, render
+from limbeck.report.nearest import Neighbour, nearest_captions
 from limbeck.synthetic.factor import cells, decode
 
 if TYPE_CHECKING:
@@ -46,12 +47,13 @@ class View:
 
 @dataclass(frozen=True)
 class Card:
-    """A stored item: distilled, and what it began as."""
+    """A stored item: distilled, what it began as, and the real captions its text is nearest to now."""
 
     number: int
     distilled: list[View]
     initial: list[View]
     captions: list[str]
+    nearest: list[Neighbour] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,11 @@ class Gallery:
     factor: int
     shown: int
     notes: list[str] = field(default_factory=list)
+
+    @property
+    def told(self) -> bool:
+        """Whether nearest captions are on show."""
+        return any(card.nearest for group in self.groups for card in group.cards)
 
     @property
     def few(self) -> bool:
@@ -95,9 +102,12 @@ def build_gallery(synthetic: SyntheticSet, initial: SyntheticSet | None) -> Gall
         for k, rendered in enumerate(views(modality, values, synthetic.factor, heard)):
             for i, view in enumerate(rendered):
                 shown[k][i].append(view)
+    nearest, reason = nearest_captions(synthetic, rows)
+    notes += [reason] if reason else []
     groups: dict[str, list[Card]] = {}
     for i, row in enumerate(rows):
-        card = Card(row, shown[0][i], shown[1][i] if initial is not None else [], _captions(synthetic, row))
+        before = shown[1][i] if initial is not None else []
+        card = Card(row, shown[0][i], before, _captions(synthetic, row), nearest.get(row, []))
         groups.setdefault(_class_of(synthetic, row), []).append(card)
     return Gallery([Group(name, cards) for name, cards in groups.items()], synthetic.factor, len(rows), notes)
 

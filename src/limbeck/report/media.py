@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image as Picture
     from torch import Tensor
 
-__all__ = ["MAGMA_STOPS", "data_address", "picture_bytes", "render"]
+__all__ = ["MAGMA_STOPS", "data_address", "picture_bytes", "render", "signed_picture"]
 
 LARGE = 96
 """Photographs with a longer side than this go into the page as JPEG; everything else is lossless."""
@@ -49,22 +49,29 @@ def _grey(x: Tensor, *, invert: bool) -> Picture:
 
 
 def _strip(vector: Tensor) -> Picture:
-    """A vector as rows of cells: copper above zero, blue below, pale at zero."""
+    """A vector as rows of cells."""
     import torch
-    from PIL import Image as Pillow
 
     rows = -(-len(vector) // STRIP)
     padded = torch.zeros(rows * STRIP).index_copy_(0, torch.arange(len(vector)), vector.float())
-    level = (padded / vector.abs().quantile(0.99).clamp_min(1e-6)).clamp(-1, 1).view(rows, STRIP, 1)
+    return signed_picture((padded / vector.abs().quantile(0.99).clamp_min(1e-6)).view(rows, STRIP))
+
+
+def signed_picture(level: Tensor) -> Picture:
+    """(H, W) of -1..1, beyond which colours do not go: copper above zero, blue below, pale at zero."""
+    import torch
+    from PIL import Image as Pillow
+
+    level = level.clamp(-1, 1).unsqueeze(2)
     pale, above, below = (torch.tensor(c, dtype=torch.float32) for c in ((244, 240, 232), (178, 88, 36), (44, 98, 152)))
     colour = pale + level.clamp_min(0) * (above - pale) + (-level).clamp_min(0) * (below - pale)
     return Pillow.fromarray(colour.round().byte().numpy())
 
 
-def picture_bytes(picture: Picture) -> tuple[bytes, str]:
-    """Encoded picture and its media type: PNG, or JPEG for a large photograph."""
+def picture_bytes(picture: Picture, *, lossless: bool = False) -> tuple[bytes, str]:
+    """Encoded picture and its media type: PNG, or JPEG for a large photograph that need not be ``lossless``."""
     buffer = io.BytesIO()
-    if max(picture.size) > LARGE and picture.mode in ("RGB", "L"):
+    if not lossless and max(picture.size) > LARGE and picture.mode in ("RGB", "L"):
         picture.save(buffer, "JPEG", quality=80)
         return buffer.getvalue(), "image/jpeg"
     picture.save(buffer, "PNG", optimize=True)

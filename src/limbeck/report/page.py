@@ -10,11 +10,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from limbeck.evaluation.result import binomial_error
 from limbeck.files import write_bytes, writing_to
-from limbeck.report.curves import loss_chart
+from limbeck.modalities import Audio, Depth, Image
+from limbeck.report.curves import line_chart, loss_chart
 from limbeck.report.gallery import build_gallery
 from limbeck.report.read import Run, read_run
+from limbeck.report.recalls import recall_grid
 from limbeck.report.scores import Table, confusion_table, score_table
+from limbeck.report.similarity import similarity_heat
 from limbeck.units import scaled
 
 __all__ = ["render_page", "write_report"]
@@ -88,13 +92,18 @@ def _content(run: Run) -> dict[str, Any]:
         "shell_name": shlex.quote(run.folder.resolve().name),
         "facts": _facts(run),
         "scores": scores,
+        "grid": recall_grid(scores),
         "honest": _honest(scores, run.result),
         "confusion": confusion_table(run.result, synthetic.classes),
         "gallery": gallery,
+        "heat": similarity_heat(synthetic),
         "undistilled": undistilled,
         "shapes": [f"{m.name} {' × '.join(map(str, m.shape))}" for m in synthetic.modalities.values()],
         "has_sound": any(m.kind == "audio" for m in synthetic.modalities.values()),
         "chart": loss_chart(run.metrics),
+        "looks": line_chart({"validation": run.looks}, steps=len(run.looks)) if len(run.looks) > 1 else None,
+        "kept": provenance.get("steps_done"),
+        "files": _files(run),
         "missing": run.missing,
         "settings": _flat({k: v for k, v in run.config.items() if k != "data"}),
         "provenance": _flat({**{k: v for k, v in provenance.items() if k != "settings"}, "run": run.about}),
@@ -118,16 +127,29 @@ def _facts(run: Run) -> list[tuple[str, str, str]]:
     return facts
 
 
+def _files(run: Run) -> str:
+    """What an export writes beside ``labels.csv``."""
+    modalities = run.synthetic.modalities.values()
+    kinds = {"PNG" if isinstance(m, Image | Depth) else "WAV" if isinstance(m, Audio) else "NPY" for m in modalities}
+    kinds |= set() if run.synthetic.similarity is None else {"NPY"}
+    return ", ".join(kind for kind in ("PNG", "WAV", "NPY") if kind in kinds)
+
+
 def _honest(scores: Table | None, result: Mapping[str, Any] | None) -> str:
     """What the numbers mean, and what they do not."""
     if scores is None or result is None:
         return ""
     n = scores.headline.n
     students = "One student was" if n == 1 else f"{n} students were" if n else "Students were"
+    given = " and on what it learnt beside its items (as published)" if result.get("as_published") else ""
+    items, few = result.get("items"), ""
+    if isinstance(items, int) and items > 0 and 0 <= scores.headline.mean <= 100:
+        error = binomial_error(scores.headline.mean, items)
+        few = f" The {items} test items alone leave a standard error of {error:.1f} points, whatever the students."
     return (
-        f"{students} trained on this set and scored on real {result.get('split', 'test')} items by the protocol "
+        f"{students} trained on this set{given} and scored on real {result.get('split', 'test')} items by the protocol "
         f"{scores.protocol}; selection: {scores.selection}. The spread is that of students trained on this one set: "
-        "sets distilled from other seeds spread more, so compare methods over several sets."
+        f"sets distilled from other seeds spread more, so compare methods over several sets.{few}"
     )
 
 

@@ -23,6 +23,7 @@ class Run:
         initial: the set before step 0, None where the folder has none or where no step changed it.
         config, about: ``config.json`` and ``run.json``.
         metrics: one mapping a step: ``step``, ``loss``, ``terms``.
+        looks: (step, score) of the validation split, where it chose the step to keep.
         result: ``result.json``, and ``whole`` the score of the whole data beside it.
         missing: sentences on what is not there.
     """
@@ -33,6 +34,7 @@ class Run:
     config: dict[str, Any] = field(default_factory=dict)
     about: dict[str, Any] = field(default_factory=dict)
     metrics: list[dict[str, Any]] = field(default_factory=list)
+    looks: list[tuple[float, float]] = field(default_factory=list)
     result: dict[str, Any] | None = None
     whole: dict[str, Any] | None = None
     missing: list[str] = field(default_factory=list)
@@ -66,6 +68,7 @@ def read_run(folder: Path) -> Run:
         config=_optional(folder / "config.json") or {},
         about=_optional(folder / "run.json") or {},
         metrics=metrics,
+        looks=_looks(_optional(folder / "validation.json") or {}),
         result=result,
         whole=whole,
         missing=missing,
@@ -74,6 +77,14 @@ def read_run(folder: Path) -> Run:
 
 def _optional(path: Path) -> dict[str, Any] | None:
     return read_json(path) if path.exists() else None
+
+
+def _looks(found: dict[str, Any]) -> list[tuple[float, float]]:
+    looks = found.get("looks")
+    try:
+        return [(float(look["step"]), float(look["score"])) for look in looks or ()]
+    except (KeyError, TypeError, ValueError):
+        return []
 
 
 def _metrics(path: Path) -> list[dict[str, Any]]:

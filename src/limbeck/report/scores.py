@@ -6,9 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Confusion", "Score", "Table", "confusion_table", "score_table"]
+__all__ = ["MEAN", "Confusion", "Score", "Table", "confusion_table", "score_table"]
 
 TITLES = {"image": "Picture", "audio": "Sound", "depth": "Depth", "text": "Text", "feature": "Vector", "fused": "Fused"}
+MEAN = "Mean recall"
+TITLES["Mean"] = MEAN
+LEADING = (TITLES["fused"], MEAN)
+ACCURACY = "Accuracy in per cent"
+RECALL = "R@K in per cent of queries"
 
 LARGEST = 1e15
 """Of a number worth showing."""
@@ -35,9 +40,9 @@ class Score:
 
 @dataclass(frozen=True)
 class Table:
-    """Scores with what they were scored by. ``headline`` is the fused score, or the first; ``chance`` is that of every
-    row, None where they differ; ``majority`` the score of always saying the most frequent class; ``measure`` what the
-    numbers are."""
+    """Scores with what they were scored by. ``headline`` is the fused score, the mean recall, or the first;
+    ``chance`` is that of every row, None where they differ; ``majority`` the score of always saying the most frequent
+    class; ``measure`` what the numbers are."""
 
     rows: list[Score]
     chance: float | None
@@ -46,6 +51,11 @@ class Table:
     selection: str
     headline: Score
     measure: str
+
+    @property
+    def lead(self) -> str:
+        """What the headline is."""
+        return f"{self.headline.metric} accuracy" if self.measure == ACCURACY else self.headline.metric
 
 
 @dataclass(frozen=True)
@@ -96,15 +106,15 @@ def score_table(result: Mapping[str, Any] | None, whole: Mapping[str, Any] | Non
         ]
     if not rows:
         return None
-    ranks = any(row.unit != "%" for row in rows)
+    ranks, recall = any(row.unit != "%" for row in rows), any("@" in row.metric for row in rows)
     return Table(
         rows=rows,
         chance=chance,
         majority=_number(result.get("majority")),
         protocol=f"{result.get('protocol', 'an unnamed protocol')} v{result.get('version', '?')}",
         selection=str(result.get("selection", "not recorded")),
-        headline=next((row for row in rows if row.metric == TITLES["fused"]), rows[0]),
-        measure="R@K in per cent of queries, MedR a rank of which less is better" if ranks else "Accuracy in per cent",
+        headline=next((row for row in rows if row.metric in LEADING), rows[0]),
+        measure=f"{RECALL}, MedR a rank of which less is better" if ranks else RECALL if recall else ACCURACY,
     )
 
 

@@ -1,6 +1,6 @@
 """Which real items: a coreset by itself, an initialiser for everything else."""
 
-from limbeck.selection.evidence import Evidence
-from limbeck.selection.select import SELECTIONS, check_selection, select
+from limbeck.selection.evidence import Evidence, PairEvidence
+from limbeck.selection.select import SELECTIONS, check_selection, select, select_pairs
 
-__all__ = ["SELECTIONS", "Evidence", "check_selection", "select"]
+__all__ = ["SELECTIONS", "Evidence", "PairEvidence", "check_selection", "select", "select_pairs"]

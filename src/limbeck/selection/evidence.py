@@ -11,7 +11,10 @@ import numpy as np
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["Array", "Evidence", "Group"]
+    from limbeck.selection.kmeans import Halves
+    from limbeck.selection.pairs import Model
+
+__all__ = ["Array", "Evidence", "Group", "PairEvidence"]
 
 Array = np.ndarray[Any, Any]
 
@@ -33,6 +36,17 @@ class Evidence(Protocol):
     @property
     def gradient_norms(self) -> Array:
         """(N,): last-layer gradient norms, averaged over short trainings (GraNd)."""
+
+
+class PairEvidence(Protocol):
+    """What two towers say of the R pairs of the training split."""
+
+    def features(self, model: Model) -> Halves:
+        """Embeddings of unit length, of each item once."""
+
+    @property
+    def history(self) -> Array:
+        """(E, R) bool: whether a pair's two were each other's nearest in their batch in epoch e of a training."""
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,9 @@
 
 ``synthetic.safetensors`` holds the numbers, ``synthetic.json`` everything else: modalities with their normalisation,
 classes, captions, factor, provenance, the hash of the numbers and a hash of itself. Nothing is pickled.
+
+A set with a learnt similarity is of version 2, so that an older reader says it is too new instead of leaving the
+similarity out; every other set is of version 1.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ from limbeck.errors import ConfigError, FormatError, LimbeckError, NumericsError
 from limbeck.files import digest_file, digest_of, new_folder, read_json, write_json
 from limbeck.modalities import modality_from_dict
 from limbeck.modalities.base import whole
+from limbeck.synthetic.similarity import Factors, Similarity
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -21,9 +25,10 @@ if TYPE_CHECKING:
 
 __all__ = ["load", "save"]
 
-FORMAT, VERSION = "limbeck-synthetic", 1
+FORMAT, PLAIN, VERSION = "limbeck-synthetic", 1, 2
 TENSORS, MANIFEST = "synthetic.safetensors", "synthetic.json"
 KEYS = {"modalities", "classes", "captions", "factor", "items", "provenance", "tensors_sha256", "sha256"}
+ALIKE = "similarity."
 Set = TypeVar("Set", bound="SyntheticSet")
 
 
@@ -36,17 +41,21 @@ def save(synthetic: SyntheticSet, path: Path) -> Path:
     """
     from safetensors.torch import save_file
 
-    for name, value in synthetic.values.items():
+    learnt = {f"value.{name}": value for name, value in synthetic.values.items()}
+    if synthetic.similarity is not None:
+        learnt |= {ALIKE + name: value for name, value in synthetic.similarity.factors._asdict().items()}
+    for name, value in learnt.items():
         if not value.isfinite().all():
-            raise NumericsError(f"{name} has values that are not finite, so nothing is written", where=path)
-    tensors = {f"value.{name}": value.detach().cpu().contiguous() for name, value in synthetic.values.items()}
+            what = name.removeprefix("value.")
+            raise NumericsError(f"{what} has values that are not finite, so nothing is written", where=path)
+    tensors = {name: value.detach().cpu().contiguous() for name, value in learnt.items()}
     if synthetic.labels is not None:
         tensors["labels"] = synthetic.labels.cpu().contiguous()
     with new_folder(path) as folder:
         save_file(tensors, folder / TENSORS)
         manifest: dict[str, Any] = {
             "format": FORMAT,
-            "version": VERSION,
+            "version": PLAIN if synthetic.similarity is None else VERSION,
             "modalities": [m.to_dict() for m in synthetic.modalities.values()],
             "classes": list(synthetic.classes),
             "captions": synthetic.captions,
@@ -55,6 +64,8 @@ def save(synthetic: SyntheticSet, path: Path) -> Path:
             "provenance": synthetic.provenance,
             "tensors_sha256": digest_file(folder / TENSORS),
         }
+        if synthetic.similarity is not None:
+            manifest["similarity"] = {"alpha": synthetic.similarity.alpha}
         try:
             manifest["sha256"] = _digest(manifest)
         except (TypeError, ValueError) as error:
@@ -90,13 +101,15 @@ def load(cls: type[Set], path: Path) -> Set:
             captions=None if manifest["captions"] is None else [_tuples(c) for c in manifest["captions"]],
             factor=manifest["factor"],
             provenance=manifest["provenance"],
+            similarity=_similarity(manifest, tensors),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise FormatError(f"does not hold a synthetic set ({error!r})", where=where) from error
     except LimbeckError as error:
         raise FormatError(error.what, where=where, hint=error.hint) from error
-    columns = sorted(name for name in tensors if name != "labels")
-    if sorted(f"value.{m.name}" for m in modalities) != columns or len(found) != manifest["items"]:
+    known = [f"value.{m.name}" for m in modalities]
+    known += [ALIKE + name for name in Factors._fields] if found.similarity is not None else []
+    if sorted(known) != sorted(tensors.keys() - {"labels"}) or len(found) != manifest["items"]:
         raise FormatError(f"its modalities or items are not those of {TENSORS}", where=where)
     return found
 
@@ -104,10 +117,10 @@ def load(cls: type[Set], path: Path) -> Set:
 def _check_manifest(manifest: dict[str, Any], where: Path) -> None:
     if manifest.get("format") != FORMAT:
         raise FormatError(f"not a {FORMAT} file", where=where)
-    version = manifest.get("version")
+    version: Any = manifest.get("version")
     if not whole(version):
         raise FormatError(f"has no version, but {version!r}", where=where)
-    if version != VERSION:
+    if version > VERSION:
         raise FormatError(f"version {version!r} is newer than {VERSION}", where=where, hint="Update limbeck.")
     if missing := sorted(KEYS - manifest.keys()):
         raise FormatError(f"lacks {', '.join(missing)}", where=where)
@@ -133,11 +146,19 @@ def _tensors(path: Path, digest: object) -> dict[str, Tensor]:
     except (OSError, ValueError, SafetensorError) as error:
         raise FormatError(f"not readable as safetensors ({error})", where=path) from error
     for name, value in tensors.items():
-        if name.startswith("value.") and str(value.dtype) != "torch.float32":
+        if name.startswith(("value.", ALIKE)) and str(value.dtype) != "torch.float32":
             raise FormatError(f"{name} is {value.dtype}, not float32", where=path)
         if not value.isfinite().all():
             raise FormatError(f"{name} has values that are not finite", where=path)
     return tensors
+
+
+def _similarity(manifest: dict[str, Any], tensors: dict[str, Tensor]) -> Similarity | None:
+    """What version 2 adds; KeyError, TypeError or a LimbeckError where it is not one."""
+    if manifest["version"] == PLAIN:
+        return None
+    factors = Factors(*(tensors[ALIKE + name] for name in Factors._fields))
+    return Similarity(factors, manifest["similarity"]["alpha"])
 
 
 def _tuples(value: object) -> Any:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from torch import Tensor
     from torch.utils.data import Dataset
 
+    from limbeck.synthetic.similarity import Similarity
+
 __all__ = ["SyntheticSet"]
 
 
@@ -32,6 +34,7 @@ class SyntheticSet:
         captions: per stored item l*l tuples, the captions of each cell (a cell may have none); or None.
         factor: l.
         provenance: method, settings, seed, data hash, versions: whatever made the set.
+        similarity: of the N pairs, learnt with them; None where a pair is alike only to itself.
 
     Raises:
         ShapeError: if the parts do not fit together.
@@ -45,6 +48,7 @@ class SyntheticSet:
     captions: list[tuple[tuple[str, ...], ...]] | None = None
     factor: int = 1
     provenance: dict[str, Any] = field(default_factory=dict)
+    similarity: Similarity | None = None
 
     def __post_init__(self) -> None:
         if not self.modalities or list(self.values) != list(self.modalities):
@@ -54,12 +58,16 @@ class SyntheticSet:
             sizes["labels"] = len(self.labels)
         if self.captions is not None:
             sizes["captions"] = len(self.captions)
+        if self.similarity is not None:
+            sizes["similarity"] = len(self.similarity)
         if len(set(sizes.values())) != 1:
             raise ShapeError(f"items do not pair up: {sizes}")
         if not len(self):
             raise ShapeError("a set holds one item or more")
         if not whole(self.factor):
             raise ConfigError(f"the factor is {self.factor!r}, not a whole number from 1")
+        if self.similarity is not None and self.factor > 1:
+            raise ConfigError(f"a similarity is of whole pairs, the factor is {self.factor}", hint="Use --factor 1.")
         self._check_values()
         self._check_words()
 
@@ -102,8 +110,9 @@ class SyntheticSet:
 
     @property
     def bytes(self) -> int:
-        """Bytes of the learnt numbers, labels left out."""
-        return sum(value.numel() * value.element_size() for value in self.values.values())
+        """Bytes of the learnt numbers, the similarity among them, labels left out."""
+        alike = 0 if self.similarity is None else self.similarity.bytes
+        return alike + sum(value.numel() * value.element_size() for value in self.values.values())
 
     @property
     def decoded_captions(self) -> list[tuple[str, ...]] | None:

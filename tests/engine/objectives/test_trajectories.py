@@ -57,7 +57,7 @@ def test_unrolling_gives_the_same_step(toy, small):
     ours, full = gradients(one), gradients(two)
     for name, whole in full.items():
         assert float((ours[name] - whole).norm() / whole.norm()) < 1e-5
-        assert float(one.objective._slopes[name]) == pytest.approx(float(two.objective._slopes[name]), rel=1e-4)
+        assert float(one.objective._steps.slopes[name]) == pytest.approx(float(two.objective._steps.slopes[name]), rel=1e-4)
 
 
 def test_a_pair_is_each_modality_alone(toy, small):
@@ -119,7 +119,7 @@ def test_a_short_step_of_the_step_size_is_sgd_with_momentum(toy, small):
     loop = loop_of(toy, small, method={"step_size": (0.05,), "step_size_rate": 1e-10})
     size, buffer = 0.05, 0.0
     for _ in loop.run(3):
-        buffer = 0.5 * buffer + float(loop.objective._slopes["audio"])
+        buffer = 0.5 * buffer + float(loop.objective._steps.slopes["audio"])
         size -= 1e-10 * buffer
         assert float(loop.objective.step_sizes["audio"]) == pytest.approx(size, rel=1e-9)
     assert abs(size - 0.05) > 1e-10

@@ -1,4 +1,4 @@
-"""What a step looks at, one file for each kind of method: class means, gradients, trajectories."""
+"""What a step looks at, one file for each kind of method: class means, gradients, trajectories, pairs."""
 
 from __future__ import annotations
 
@@ -37,6 +37,14 @@ def objective_for(
         from limbeck.engine.objectives.trajectories import TrajectoryMatching
 
         return TrajectoryMatching(planned, synthetic, progress=progress, rehearse=rehearse)
+    if planned.method.objective == "pairs":
+        from limbeck.engine.objectives.pairs import PairMatching
+
+        return PairMatching(planned, synthetic, progress=progress, rehearse=rehearse)
+    if planned.method.objective == "pair_trajectories":
+        from limbeck.engine.objectives.pair_trajectories import PairTrajectories
+
+        return PairTrajectories(planned, synthetic, progress=progress, rehearse=rehearse)
     from limbeck.engine.objectives.means import MeanMatching
 
     return MeanMatching(planned, synthetic, cache=cache, progress=progress, rehearse=rehearse)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -15,8 +14,8 @@ from torch.nn import functional as F
 from limbeck.augment import DSA, Draw
 from limbeck.banks.experts import EXPERT_RECIPE, ExpertBank
 from limbeck.engine.objectives.base import Objective
+from limbeck.engine.objectives.step_sizes import StepSizes
 from limbeck.engine.unroll import Inner, Unrolled, swept, unrolled
-from limbeck.errors import ResumeError
 from limbeck.rng import stream
 from limbeck.synthetic.factor import decode
 from limbeck.training import Student
@@ -26,9 +25,6 @@ if TYPE_CHECKING:
     from limbeck.synthetic import SyntheticSet
 
 __all__ = ["Batch", "Reached", "TrajectoryMatching"]
-
-FURTHEST = math.log(2)
-"""A step size is at most doubled or halved in one step."""
 
 
 @dataclass(frozen=True)
@@ -66,10 +62,7 @@ class TrajectoryMatching(Objective):
     The branches of a student share nothing, so modalities go one after the other: memory is that of one. Networks use
     literal kernels in fp32 whatever the run's: they are differentiated twice.
 
-    The step size alpha is learnt by SGD with the run's momentum, as published, but stays positive: alpha becomes
-    alpha exp(-rate m / alpha), m the buffer, at most doubled or halved. To first order this is alpha - rate m, the
-    published step; where that step would be of alpha's own size, it cannot cross zero (as the published one does,
-    after which the student climbs). SGD on log alpha would not do: it is a step of another length, by alpha squared.
+    Step sizes are learnt with the run's momentum (:class:`~limbeck.engine.objectives.step_sizes.StepSizes`).
 
     Args:
         progress: show the training of experts that are not there yet.
@@ -107,13 +100,10 @@ class TrajectoryMatching(Objective):
         )  # fmt: skip
         assert synthetic.labels is not None
         self._labels = synthetic.labels.to(self.device)
-        self.step_sizes = {
-            name: torch.tensor(method.first_step_size(m), dtype=torch.float64, device=self.device)
-            for name, m in self.modalities.items()
-        }
-        self._momenta = {name: torch.zeros_like(size) for name, size in self.step_sizes.items()}
-        self._slopes: dict[str, Tensor] = {}
-        """Of the loss by step size, from the parts of this step."""
+        self._steps = StepSizes(
+            {name: method.first_step_size(m) for name, m in self.modalities.items()},
+            rate=method.step_size_rate, momentum=settings.momentum, device=self.device,
+        )  # fmt: skip
 
     @property
     def items_per_step(self) -> int:
@@ -128,7 +118,7 @@ class TrajectoryMatching(Objective):
             found, own = self.match(step, name)
             assert value.grad is not None
             value.grad += found.inputs[0]
-            self._slopes[name] = found.rates[0]
+            self._steps.slopes[name] = found.rates[0]
             terms |= own
         yield terms
 
@@ -195,29 +185,22 @@ class TrajectoryMatching(Objective):
 
         return loss
 
+    @property
+    def step_sizes(self) -> dict[str, Tensor]:
+        """By modality, scalars."""
+        return self._steps.sizes
+
     def propose(self) -> dict[str, Tensor]:
-        method: Any = self.method
-        proposed = {}
-        for name, size in self.step_sizes.items():
-            buffer = self.settings.momentum * self._momenta[name] + self._slopes[name]
-            proposed[f"momentum of {name}"] = buffer
-            change = (-method.step_size_rate * buffer / size).clamp(-FURTHEST, FURTHEST)
-            proposed[f"step size of {name}"] = size * change.exp()
-        return proposed
+        return self._steps.propose()
 
     def accept(self, proposed: Mapping[str, Tensor]) -> None:
-        for name in self.modalities:
-            self._momenta[name] = proposed[f"momentum of {name}"]
-            self.step_sizes[name] = proposed[f"step size of {name}"]
+        self._steps.accept(proposed)
 
     def state(self) -> dict[str, Tensor]:
-        kept = {f"step size of {name}": size for name, size in self.step_sizes.items()}
-        return kept | {f"momentum of {name}": buffer for name, buffer in self._momenta.items()}
+        return self._steps.state()
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
-        if set(state) != set(self.state()) or any(x.shape for x in state.values()):
-            raise ResumeError("the checkpoint does not hold the step sizes of this run", hint="Start a new run.")
-        self.accept({name: x.to(self.device, torch.float64) for name, x in state.items()})
+        self._steps.restore(state)
 
     def learnt(self) -> dict[str, Any]:
-        return {"step_sizes": {name: float(size) for name, size in self.step_sizes.items()}}
+        return self._steps.learnt()

@@ -1,0 +1,192 @@
+"""The image-text tables of docs/results.md on one prepared set: methods, budgets and seeds, all under one protocol.
+
+    python -m benchmarks.pairs --data stores/flickr8k_1k --out runs/pairs --part rates --workers 2
+    python -m benchmarks.pairs --data stores/flickr8k_1k --out runs/pairs --part main --workers 2
+    python -m benchmarks.pairs --data stores/flickr8k_1k --out runs/pairs --part convnet --workers 2
+
+Every method that takes steps gets the same rates to choose from and the same number of steps; the rate (part "rates")
+and the step are chosen by the validation split. Each cell is a run that ``limbeck distill`` makes; a cell that is
+finished is not run again, one that was cut goes on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import statistics
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from benchmarks.tables import file_name
+
+FROZEN = {"tower": "patches", "frozen": True}
+TRAINED = {"tower": "convnet", "frozen": False}
+EXPERTS = {"frozen": {"experts": 20, "expert_epochs": 10}, "trained": {"experts": 5, "expert_epochs": 10}}
+"""Of MDM; trajectory methods have as many experts and the epochs they start from. 20 and 10 in the papers."""
+RATES = (1.0, 10.0, 100.0, 1000.0)
+"""What each method's rate is chosen from."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A method and the settings in which the row differs from its defaults; ``steps`` of it."""
+
+    method: str
+    settings: dict[str, Any] = field(default_factory=dict)
+    method_settings: dict[str, Any] = field(default_factory=dict)
+    steps: bool = True
+
+
+CORESETS = {
+    "Random": Row("random", steps=False),
+    "Herding": Row("herding", steps=False),
+    "K-center": Row("kcenter", steps=False),
+    "Forgetting": Row("forgetting", steps=False),
+    "Forgetting, least first": Row("forgetting", {}, {"order": "least"}, steps=False),
+    "k-means medoids": Row("kmeans", steps=False),
+}
+METHODS = {"MTT-VL": Row("mtt_vl"), "TESLA": Row("tesla_wbce"), "LoRS": Row("lors"), "MDM": Row("mdm")}
+ABLATION = {
+    "MDM": Row("mdm"),
+    "from random pairs": Row("mdm", {"init": "random"}),
+    "from noise": Row("mdm", {"init": "noise"}),
+    "from K-center": Row("mdm", {"init": "kcenter"}),
+    "from herding": Row("mdm", {"init": "herding"}),
+    "through the networks' start": Row("mdm", {}, {"model": "pretrained"}),
+    "through one expert": Row("mdm", {}, {"model": "expert"}),
+    "through a plain average": Row("mdm", {}, {"model": "naive"}),
+    "clamped ratio": Row("mdm", {}, {"clamp": True}),
+    "InfoNCE alone": Row("mdm", {}, {"agreement": 0.0, "discrepancy": 0.0}),
+    "InfoNCE and agreement": Row("mdm", {}, {"discrepancy": 0.0}),
+    "InfoNCE and discrepancy": Row("mdm", {}, {"agreement": 0.0}),
+    "without InfoNCE": Row("mdm", {}, {"contrast": 0.0}),
+    "Laplacian kernel": Row("mdm", {}, {"kernel": "laplacian"}),
+    "chordal kernel": Row("mdm", {}, {"kernel": "chordal"}),
+    "cosine kernel": Row("mdm", {}, {"kernel": "cosine"}),
+    "unbiased estimator": Row("mdm", {}, {"biased": False}),
+    "LoRS, exact gradient": Row("lors", {}, {"gradient": "exact"}),
+    "TESLA, exact gradient": Row("tesla_wbce", {}, {"gradient": "exact"}),
+    "LoRS from k-means medoids": Row("lors", {"init": "kmeans"}),
+}
+ROWS = {"main": CORESETS | METHODS, "convnet": CORESETS | METHODS, "ablation": ABLATION, "rates": METHODS}
+
+
+def main() -> None:
+    options = parse()
+    began = time.monotonic()
+    rows = {name: row for name, row in ROWS[options.part].items() if not options.rows or name in options.rows}
+    rates = RATES if options.part == "rates" else (None,)
+    cells = [
+        (name, pairs, seed, rate)
+        for pairs in options.pairs for seed in range(options.seeds) for name in rows for rate in rates
+    ]  # fmt: skip
+    with multiprocessing.get_context("spawn").Pool(options.workers, maxtasksperchild=20) as pool:
+        found = dict(pool.imap_unordered(work, [(options, rows[c[0]], *c) for c in cells], chunksize=1))
+    if options.part == "rates":
+        chosen = choose(found)
+        chosen_file(options).write_text(json.dumps(chosen, indent=1))
+        print(json.dumps(chosen, indent=1))
+    print(f"{len(cells)} sets in {time.monotonic() - began:.0f} s")
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--part", default="main", choices=tuple(ROWS))
+    parser.add_argument("--towers", default="frozen", choices=("frozen", "trained"), help="of parts rates and ablation")
+    parser.add_argument("--captions", default="minilm")
+    parser.add_argument("--rows", nargs="*", default=[])
+    parser.add_argument("--pairs", type=int, nargs="+", default=[20, 50])
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--students", type=int, default=5)
+    parser.add_argument("--steps", type=int, default=300)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--workers", type=int, default=1)
+    options = parser.parse_args()
+    if options.part in ("main", "convnet"):
+        options.towers = "frozen" if options.part == "main" else "trained"
+    return options
+
+
+def work(arguments):
+    options, row, *place = arguments
+    return tuple(place), cell(options, row, *place)
+
+
+def cell(options, row: Row, name: str, pairs: int, seed: int, rate: float | None) -> dict[str, Any]:
+    """Distil and score one set; what is there already is read. A rate's trial is not scored on the test split."""
+    import limbeck
+
+    trial = [] if rate is None else [str(rate)]
+    folder = options.out.joinpath(options.towers, options.part, file_name(name), str(pairs), str(seed), *trial)
+    if not (folder / "synthetic").exists():
+        settings, own = wanted(options, row, pairs, rate)
+        limbeck.distill(
+            row.method, options.data, out=folder, resume=(folder / "run.json").exists(), pairs=pairs, seed=seed,
+            method_settings=own, **settings,
+        )  # fmt: skip
+    if rate is not None:
+        looks = json.loads((folder / "validation.json").read_text())["looks"]
+        return max(looks, key=lambda look: look["score"])
+    protocol = "retrieval-frozen-heads" if options.towers == "frozen" else "retrieval-mdm"
+    machine = {"device": options.device, "threads": options.threads, "seeds": range(options.students)}
+    found = {}
+    for published in (False, True) if row.method in ("lors", "mtt_vl", "tesla_wbce") else (False,):
+        label = protocol + ("-as-published" if published else "")
+        path = folder / f"{label}.json"
+        if not path.exists():
+            result = limbeck.evaluate(folder, protocol=protocol, as_published=published, **machine)
+            path.write_text(json.dumps(result))
+        found[label] = json.loads(path.read_text())
+    return found
+
+
+def wanted(options, row: Row, pairs: int, rate: float | None) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Settings of the run, and of its method."""
+    settings = {**(FROZEN if options.towers == "frozen" else TRAINED), "captions": options.captions, **row.settings}
+    settings |= {"device": options.device, "threads": options.threads}
+    own = dict(row.method_settings)
+    if not row.steps:
+        return settings, own
+    settings |= {"steps": options.steps, "validate": "auto", "validate_every": 25, "patience": 8}
+    settings["lr"] = rate if rate is not None else chosen_rate(options, row, pairs)
+    experts = dict(EXPERTS[options.towers])
+    if row.method != "mdm":
+        experts.pop("expert_epochs")
+    return settings, experts | own
+
+
+def chosen_rate(options, row: Row, pairs: int) -> float:
+    name = next(name for name, known in METHODS.items() if known.method == row.method)
+    path = chosen_file(options)
+    if not path.exists():
+        raise SystemExit(f"{path} is not there: run --part rates --towers {options.towers} first")
+    return json.loads(path.read_text())[f"{name}/{pairs}"]["rate"]
+
+
+def chosen_file(options) -> Path:
+    return options.out / options.towers / "rates.json"
+
+
+def choose(found: dict[tuple, dict[str, Any]]) -> dict[str, Any]:
+    """By row and budget the rate whose sets the validation split likes best, mean over seeds, and what all got."""
+    chosen: dict[str, Any] = {}
+    for name, pairs in sorted({(name, pairs) for name, pairs, _, _ in found}):
+        means = {
+            rate: statistics.mean(
+                look["score"] for (n, p, _, r), look in found.items() if (n, p, r) == (name, pairs, rate)
+            )
+            for rate in RATES
+        }
+        best = max(means, key=lambda rate: means[rate])
+        chosen[f"{name}/{pairs}"] = {"rate": best, "validation": {str(k): round(v, 2) for k, v in means.items()}}
+    return chosen
+
+
+if __name__ == "__main__":
+    main()

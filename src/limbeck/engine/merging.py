@@ -1,0 +1,82 @@
+"""The networks of a run by pairs that looks through merged experts."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+from limbeck.banks.merged_pool import MergedPool
+from limbeck.methods.mdm import MDM
+from limbeck.rng import stream
+
+if TYPE_CHECKING:
+    from limbeck.banks.pair_experts import PairExperts
+    from limbeck.encoders.base import Weights
+    from limbeck.engine.paired import Paired
+    from limbeck.engine.plan import Plan
+
+__all__ = ["clustering_network", "merged_pool"]
+
+
+def merged_pool(planned: Plan, paired: Paired, *, progress: bool = False, rehearse: bool = False) -> MergedPool:
+    """What the steps of MDM look through.
+
+    Args:
+        progress: show the training of experts that are not there yet.
+        rehearse: take untrained networks for experts: to measure a step.
+    """
+    method = _settings(planned)
+    experts = None if method.model == "pretrained" else _experts(planned, paired, method, progress, rehearse)
+    return MergedPool(
+        paired.towers,
+        experts,
+        model=method.model,
+        per_merge=method.experts_per_merge,
+        alpha=method.alpha,
+        clamp=method.clamp,
+        pool=method.pool,
+        seed=planned.settings.seed,
+        device=planned.numerics.device,
+    )
+
+
+def clustering_network(
+    planned: Plan, paired: Paired, *, model: str, progress: bool = False, rehearse: bool = False
+) -> dict[str, Weights]:
+    """The one network k-means sees the real pairs through, by modality.
+
+    Args:
+        model: "merged", of experts as MDM trains them (with its own settings where another method asks), or
+            "pretrained", what the towers start from: no expert is trained.
+    """
+    towers = paired.towers
+    if model == "pretrained":
+        return towers.init(lambda name: stream(planned.settings.seed, "k-means", "network", name))
+    method = _settings(planned)
+    experts = _experts(planned, paired, method, progress, rehearse)
+    # one network of a pool reads two snapshots, fresh ones would read all
+    once = MergedPool(
+        towers, experts, per_merge=method.experts_per_merge, alpha=method.alpha, clamp=method.clamp,
+        pool=1, seed=planned.settings.seed, device=planned.numerics.device,
+    )  # fmt: skip
+    return once.weights(stream(planned.settings.seed, "k-means", "network"))
+
+
+def _settings(planned: Plan) -> MDM:
+    return planned.method if isinstance(planned.method, MDM) else MDM()
+
+
+def _experts(planned: Plan, paired: Paired, method: MDM, progress: bool, rehearse: bool) -> PairExperts:
+    from limbeck.banks.pair_experts import PAIR_EXPERT_RECIPE, PairExperts
+
+    recipe = dataclasses.replace(PAIR_EXPERT_RECIPE, rates=method.expert_rate, batch=method.expert_batch)
+    return PairExperts.build(
+        paired.pairs,
+        paired.towers,
+        experts=method.experts,
+        epochs=method.expert_epochs,
+        recipe=recipe,
+        device=planned.numerics.device,
+        progress=progress,
+        rehearse=rehearse,
+    )
