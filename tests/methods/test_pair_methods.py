@@ -9,7 +9,10 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+import limbeck
 from limbeck.config import build
+from limbeck.data.toy import make_toy
+from limbeck.engine import run as run_module
 from limbeck.engine.plan import plan
 from limbeck.engine.settings import resolve
 from limbeck.errors import ConfigError
@@ -144,6 +147,43 @@ def test_budgets_that_cannot_be(toy):
         plan("lors", toy, settings={"pairs": 1})
     with pytest.raises(ConfigError, match="needs 2 modalities"):
         plan("mtt_vl", toy, settings={"pairs": 4, "modalities": ("image",)})
+
+
+@pytest.fixture(scope="module")
+def captioned(tmp_path_factory):
+    return make_toy(tmp_path_factory.mktemp("lors") / "store", modalities=("image", "text"), per_class=(6, 2, 2))
+
+
+def test_a_cut_run_saves_the_same_similarity(captioned, small, tmp_path, monkeypatch):
+    """Through the files of a run: towers, experts, checkpoint and artifact as users have them."""
+    given = {
+        **small, "pairs": 7, "steps": 4, "tower": "convnet", "pretrained": "none", "captions": "hashing",
+        "validate": "none", "checkpoint_every": 0,
+    }  # fmt: skip
+    own = {"experts": 2, "expert_batch": 8, "inner_batch": 3, "similarity_rate": 0.1}
+    whole = limbeck.distill("lors", captioned, out=tmp_path / "whole", method_settings=own, **given)
+
+    class Cut(Exception):
+        pass
+
+    def cut(folder, state, write=run_module.write_checkpoint):
+        write(folder, state)
+        if state.step == 2:
+            raise Cut
+
+    monkeypatch.setattr(run_module, "write_checkpoint", cut)
+    with pytest.raises(Cut):
+        limbeck.distill("lors", captioned, out=tmp_path / "cut", method_settings=own, **given)
+    monkeypatch.undo()
+    limbeck.distill("lors", out=tmp_path / "cut", resume=True)
+    one, two = (limbeck.load(tmp_path / name) for name in ("whole", "cut"))
+    assert (len(one), one.similarity.alpha, one.similarity.factors.left.shape) == (6, 3.0, (6, 10))
+    assert not torch.allclose(one.similarity.full(), torch.eye(6), atol=1e-3)
+    for a, b in zip(one.similarity.factors, two.similarity.factors, strict=True):
+        assert torch.equal(a, b)
+    assert all(torch.equal(v, two.values[k]) for k, v in one.values.items())
+    assert one.provenance["step_sizes"] == two.provenance["step_sizes"] == whole.provenance["step_sizes"]
+    assert one.provenance["settings"]["method"]["gradient"] == "tesla"
 
 
 @pytest.mark.parametrize("name", KINDS)

@@ -77,7 +77,13 @@ def towers(monkeypatch):
         "image": Tower("squash", ProjectionHead(FEATURES, WIDTH), squash, squash.init(stream(0, "squash"))),
         "text": Tower("head", ProjectionHead(TEXT, WIDTH)),
     })  # fmt: skip
-    monkeypatch.setattr(room, "paired", lambda *_, **__: SimpleNamespace(pairs=None, towers=made))
+    asked = []
+
+    def paired(planned, **_):
+        asked.append(planned.numerics)
+        return SimpleNamespace(pairs=None, towers=made, asked=asked)
+
+    monkeypatch.setattr(room, "paired", paired)
     monkeypatch.setattr(room, "PairExperts", Snapshots(made))
     return made
 
@@ -233,6 +239,13 @@ def test_momentum_is_of_the_similarity_too(store, small):
             factors[k] = factors[k] - 0.5 * buffers[k]
     for one, two in zip(loop.objective._similarity.factors, factors, strict=True):
         torch.testing.assert_close(one, two, rtol=1e-12, atol=1e-12)
+
+
+def test_networks_are_literal_whatever_the_runs_kernels(store, small):
+    loop_of(store, {**small, "precision": "bf16"}, "lors")
+    run, own = room.paired(SimpleNamespace(numerics=None)).asked[:2]
+    assert (run.kernels, run.precision) == ("literal", "bf16")
+    assert (own.kernels, own.precision) == ("literal", "fp32")
 
 
 @pytest.mark.parametrize("name", ["mtt_vl", "tesla_wbce"])
