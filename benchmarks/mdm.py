@@ -35,7 +35,8 @@ from torch.nn import functional as F
 
 from benchmarks.literal import network
 from benchmarks.step import keep_memory
-from limbeck.encoders import ConvNet, ProjectionHead
+from limbeck.banks.merged_pool import MergedPool
+from limbeck.encoders import ConvNet, ProjectionHead, TwoTower
 from limbeck.engine.loop import Loop
 from limbeck.engine.paired import paired
 from limbeck.engine.plan import Plan, plan
@@ -49,7 +50,7 @@ def main() -> None:
         loops, before = {}, {}
         for name, pool in (("fresh", 0), ("pool", options.pool)):
             own = planned(options, pool)
-            loops[name] = Loop(own, first_set(own), rehearse=True)
+            loops[name] = loop_of(own, pool, options)
             before[name] = clocked(lambda name=name: warm_up(loops[name]), options)
         script = LiteralLoop(loops["fresh"], Path(folder), options)
         contenders: dict[str, Callable[[], Any]] = {"literal": script.step, "literal, memory kept": script.step}
@@ -73,27 +74,41 @@ def main() -> None:
 def planned(options: argparse.Namespace, pool: int) -> Plan:
     settings = {
         "pairs": options.pairs, "real_batch": options.batch, "captions": options.captions, "tower": options.tower,
-        "kernels": options.kernels, "precision": options.precision, "device": options.device, "threads": options.threads, "validate": "none",
-        "pretrained": "none", "init": "random", "frozen": options.frozen,
+        "kernels": options.kernels, "precision": options.precision,
+        "device": options.device, "threads": options.threads, "validate": "none", "init": "random",
     }  # fmt: skip
-    method = {
-        "pool": pool, "experts": options.experts, "expert_epochs": options.epochs, "real_augment": "none",
-        "synthetic_batch": options.batch,
-    }  # fmt: skip
+    method = {"pool": pool, "real_augment": "none", "synthetic_batch": options.batch}
     return plan("mdm", options.data, settings=settings, method_settings=method)
 
 
-def first_set(own: Plan) -> SyntheticSet:
+class Experts:
+    """As many as asked for, that nobody trained."""
+
+    def __init__(self, towers: TwoTower, options: argparse.Namespace) -> None:
+        self.towers, self.experts, self.epochs = towers, options.experts, options.epochs
+
+    def snapshot(self, name: str, expert: int, epoch: int, device: str | torch.device = "cpu") -> Tensor:
+        tower = self.towers.towers[name]
+        start = 0.0 if tower.start is None else tower.layout.flatten(tower.start)
+        draw = stream(0, name, expert, epoch, device=device)
+        return start + 0.01 * torch.randn(tower.layout.size, generator=draw, device=device)
+
+
+def loop_of(own: Plan, pool: int, options: argparse.Namespace) -> Loop:
     own.numerics.apply()
     pairs = paired(own, rehearse=True).pairs
     rows = np.linspace(0, len(pairs) - 1, own.settings.pairs).astype(int)
-    return SyntheticSet(dict(pairs.modalities), pairs.batch(rows))
+    loop = Loop(own, SyntheticSet(dict(pairs.modalities), pairs.batch(rows)), rehearse=True)
+    seen: Any = loop.objective
+    towers = seen.networks.towers
+    seen.networks = MergedPool(towers, Experts(towers, options), pool=pool, device=options.device)
+    seen.real_side.rehearse = False
+    return loop
 
 
 def warm_up(loop: Loop) -> None:
     """What is done once: the first step, and every network of a pool on every real item."""
     seen: Any = loop.objective
-    seen.real_side.rehearse = False
     some, step = seen.real_pairs(0), 0
     while step == 0 or len({slot for slot, _ in seen.real_side.tables}) % max(1, seen.method.pool):
         seen.real_side.of(seen.networks.at(stream(step, "warm up")), some)
@@ -129,7 +144,7 @@ def built(encoder: Any) -> nn.Module:
         return network(encoder)
     import timm
 
-    return timm.create_model(encoder.model, pretrained=False, num_classes=0)
+    return timm.create_model(encoder.kind.library, pretrained=False, **encoder.kind.options)
 
 
 class LiteralLoop:
@@ -137,16 +152,13 @@ class LiteralLoop:
 
     def __init__(self, loop: Loop, folder: Path, options: argparse.Namespace) -> None:
         seen = loop.objective
-        self.pairs, self.towers, self.folder, self.options = seen.pairs, seen.towers.towers, folder, options
+        self.pairs, self.towers, self.folder, self.options = seen.pairs, seen.networks.towers.towers, folder, options
         self.device, self.draw = torch.device(options.device), np.random.default_rng(0)
         self.values = {n: v.detach().clone().requires_grad_() for n, v in loop.synthetic.values.items()}
         self.optimiser = torch.optim.SGD(list(self.values.values()), lr=100.0, momentum=0.5)
-        for expert in range(options.experts):
-            for epoch in (1, 2):
-                for name, tower in self.towers.items():
-                    torch.save(built(tower.trained).state_dict(), folder / f"{name}-{expert}-{epoch}.pt")
         for name, tower in self.towers.items():
-            torch.save(built(tower.trained).state_dict(), folder / f"{name}-start.pt")
+            for kind in ("start", *range(options.files)):
+                torch.save(built(tower.trained).state_dict(), folder / f"{name}-{kind}.pt")
         self.files = self._photographs(options.photographs)
 
     def _photographs(self, given: Path | None) -> list[Path]:
@@ -185,8 +197,8 @@ class LiteralLoop:
         anchor = model.state_dict()
         if self.towers[name].pretrained:
             anchor = torch.load(self.folder / f"{name}-start.pt", weights_only=True)
-        drawn = [(int(torch.randint(self.options.experts, ())), int(torch.randint(2, ())) + 1) for _ in range(2)]
-        one, two = (torch.load(self.folder / f"{name}-{k}-{e}.pt", weights_only=True) for k, e in drawn)
+        drawn = self.draw.choice(self.options.files, 2, replace=False)
+        one, two = (torch.load(self.folder / f"{name}-{k}.pt", weights_only=True) for k in drawn)
         found = {}
         for key, start in anchor.items():
             ways = [(w[key] - start).flatten() for w in (one, two)]
@@ -220,14 +232,14 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--data", default="stores/flickr8k_1k")
     parser.add_argument("--captions", default="minilm")
     parser.add_argument("--tower", default="convnet")
-    parser.add_argument("--frozen", action="store_true")
     parser.add_argument("--photographs", type=Path)
     parser.add_argument("--pairs", type=int, default=100)
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--experts", type=int, default=20)
-    parser.add_argument("--epochs", type=int, default=2, help="snapshots of each expert")
+    parser.add_argument("--epochs", type=int, default=10, help="snapshots of each expert")
+    parser.add_argument("--files", type=int, default=4, help="of those, what the script draws from")
     parser.add_argument("--pool", type=int, default=5)
-    parser.add_argument("--turns", type=int, default=20)
+    parser.add_argument("--turns", type=int, default=12)
     parser.add_argument("--kernels", default="auto", choices=("auto", "literal", "fused"))
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--precision", default="fp32", choices=("fp32", "bf16"))

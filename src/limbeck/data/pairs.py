@@ -111,7 +111,7 @@ class Pairs:
         return digest_of(
             {
                 "data": self.store.data_hash,
-                "items": hashlib.sha256(self.items.tobytes()).hexdigest(),
+                "rows": [hashlib.sha256(x.tobytes()).hexdigest() for x in (self.items, self.owner, self.numbers)],
                 "modalities": [m.to_dict() for m in self.modalities.values()],
                 "captions": None if self.captions is None else self.captions.encoder,
             }

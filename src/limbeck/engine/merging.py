@@ -6,6 +6,7 @@ import dataclasses
 from typing import TYPE_CHECKING
 
 from limbeck.banks.merged_pool import MergedPool
+from limbeck.encoders import TwoTower
 from limbeck.methods.mdm import MDM
 from limbeck.rng import stream
 
@@ -23,12 +24,13 @@ def merged_pool(planned: Plan, paired: Paired, *, progress: bool = False, rehear
 
     Args:
         progress: show the training of experts that are not there yet.
-        rehearse: take untrained networks for experts: to measure a step.
+        rehearse: take a few untrained networks for experts: to measure a step.
     """
     method = _settings(planned)
     experts = None if method.model == "pretrained" else _experts(planned, paired, method, progress, rehearse)
+    anchored = rehearse and planned.settings.pretrained != "none"
     return MergedPool(
-        paired.towers,
+        _anchored(paired) if anchored else paired.towers,
         experts,
         model=method.model,
         per_merge=method.experts_per_merge,
@@ -62,6 +64,15 @@ def clustering_network(
     return once.weights(stream(planned.settings.seed, "k-means", "network"))
 
 
+def _anchored(paired: Paired) -> TwoTower:
+    """Towers for a rehearsal whose networks all start from the same weights where those of the run will."""
+    built = dict(paired.towers.towers)
+    for name, modality in paired.pairs.modalities.items():
+        if modality.spatial and built[name].frozen is None:
+            built[name] = dataclasses.replace(built[name], start=built[name].init(stream(0, "rehearsal", name)))
+    return TwoTower(built)
+
+
 def _settings(planned: Plan) -> MDM:
     return planned.method if isinstance(planned.method, MDM) else MDM()
 
@@ -73,8 +84,8 @@ def _experts(planned: Plan, paired: Paired, method: MDM, progress: bool, rehears
     return PairExperts.build(
         paired.pairs,
         paired.towers,
-        experts=method.experts,
-        epochs=method.expert_epochs,
+        experts=method.experts_per_merge if rehearse else method.experts,
+        epochs=1 if rehearse else method.expert_epochs,
         recipe=recipe,
         device=planned.numerics.device,
         progress=progress,
