@@ -1,8 +1,8 @@
 """The inner steps that :mod:`benchmarks.unroll` measures with ``--pairs``: two towers and LoRS's loss.
 
 The picture's tower is the papers' ConvNet, trained as it is or with ``--frozen`` below a head; the text's is a head.
-"lifted" is what runs do where there is a frozen part: "exact" with the pictures through it before the first inner step
-instead of in each one (limbeck/engine/lift.py).
+"lifted" is what runs do where there is a frozen part: "exact" with the pictures through it once a step instead of once
+an inner step (limbeck/engine/lift.py); what it saves hangs on how often inner steps come back to a pair.
 """
 
 from __future__ import annotations
@@ -52,9 +52,11 @@ def pair_workload(options: argparse.Namespace, way: str, steps: int, items: int)
         return sum(map(trajectory_matching, start, target, reached), torch.zeros((), device=options.device))
 
     def lift() -> None:
-        features = [lifted(t, x) for t, x in zip(towers, values, strict=False)]
-        found = swept(above, outer, start, rates, [*features, *values[2:]], rows)
-        for tower, x, slope in zip(towers, values, found.inputs, strict=False):
+        touched, places = torch.cat(rows).unique(return_inverse=True)
+        own = [x[touched] for x in values]
+        features = [lifted(t, x) for t, x in zip(towers, own, strict=False)]
+        found = swept(above, outer, start, rates, [*features, *own[2:]], places.split(options.batch))
+        for tower, x, slope in zip(towers, own, found.inputs, strict=False):
             lowered(tower, x, slope)
 
     def floor() -> None:

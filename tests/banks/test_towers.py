@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from limbeck.errors import ConfigError, FormatError, MissingDependencyError
 from limbeck.modalities import Image
 from limbeck.rng import stream
 from limbeck.training.pairs import PairRecipe
+from tests.encoders.fake_timm import HEADLESS, FakeTimm
 from tests.evaluation.paired_toy import paired_store
 
 pytestmark = pytest.mark.usefixtures("cache")
@@ -177,14 +179,33 @@ def test_towers_of_timm_need_timm(captioned: Pairs, name: str, monkeypatch: pyte
         build_towers(dataclasses.replace(captioned, modalities=large), tower=name)
 
 
-def test_a_tower_of_timm_is_named_and_built_by_its_size(captioned: Pairs, monkeypatch: pytest.MonkeyPatch) -> None:
-    built: list[tuple[object, ...]] = []
+@pytest.fixture
+def tiny(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A library of one network of 16 numbers, from which the classifier was taken."""
+    monkeypatch.setitem(TOWERS, "tiny", HEADLESS)
+    monkeypatch.setattr(library, "_timm", FakeTimm)
+    library._module.cache_clear()
+    yield
+    library._module.cache_clear()
 
-    def refuse(*args: object) -> LibraryTower:
-        built.append(args)
-        raise MissingDependencyError("timm is not installed")
 
-    monkeypatch.setattr("limbeck.banks.towers.LibraryTower", refuse)
-    with pytest.raises(MissingDependencyError):
-        build_towers(captioned, tower="nfnet", precision="bf16")
-    assert built == [("nfnet", 16, 16, "bf16")]
+@pytest.mark.usefixtures("tiny")
+def test_a_tower_of_timm_starts_from_a_file_without_its_classifier(
+    captioned: Pairs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stretched = paired_store(tmp_path / "store", side=32)
+    pairs, file = Pairs.of(stretched, "train", captions="hashing"), tmp_path / "tiny.pth"
+    weights = FakeTimm().create_model("tiny_net", pretrained=False).state_dict()
+    torch.save(weights, file)
+    image = build_towers(pairs, tower="tiny", pretrained=str(file), precision="bf16").towers["image"]
+    assert image.trained == LibraryTower("tiny", 32, 32, "bf16")
+    assert image.start is not None
+    assert image.embedding == 16
+    assert image.start.keys() == weights.keys() - {"head.weight", "head.bias"}
+    monkeypatch.setattr("limbeck.banks.towers.cached_weights", lambda _: file)
+    frozen = build_towers(pairs, tower="tiny", frozen=True, width=6).towers["image"]
+    assert all(torch.equal(frozen.constants[k], w) for k, w in image.start.items())
+    fresh = build_towers(pairs, tower="tiny", pretrained="none").towers["image"]
+    assert fresh.start is None
+    with pytest.raises(ConfigError, match="32 x 32 and larger"):
+        build_towers(captioned, tower="tiny")

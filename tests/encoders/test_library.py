@@ -1,19 +1,18 @@
 from __future__ import annotations
 
+import dataclasses
 from importlib.util import find_spec
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
 import torch
-from torch import nn
 
 from limbeck.encoders import library
 from limbeck.encoders.library import LibraryTower, cached_weights, classifier
-from limbeck.encoders.towers import TOWERS, TowerKind, tower_kind
+from limbeck.encoders.towers import TOWERS, tower_kind
 from limbeck.errors import ConfigError, MissingDependencyError, ShapeError
 from limbeck.rng import stream
+from tests.encoders.fake_timm import TINY, FakeTimm
 
 needs_timm = pytest.mark.skipif(
     find_spec("timm") is None or find_spec("torchvision") is None, reason="timm and torchvision are not installed"
@@ -21,45 +20,21 @@ needs_timm = pytest.mark.skipif(
 PUBLISHED = [name for name, kind in TOWERS.items() if kind.library]
 
 
-class Fake:
-    """A library of one small network, which overwrites its own activations as timm's do."""
-
-    def __init__(self) -> None:
-        self.norm = False
-        self.settings: dict[str, Any] = {
-            "hf_hub_id": "owner/tiny", "url": "https://host/tiny.pth", "classifier": "head",
-        }  # fmt: skip
-
-    def create_model(self, name: str, *, pretrained: bool, **options: Any) -> nn.Module:
-        assert (name, pretrained, options) == ("tiny_net", False, {"num_classes": 5})
-        layers = [nn.Conv2d(3, 4, 3), nn.SiLU(inplace=True), nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(16, 5)]
-        return nn.Sequential(*layers, *([nn.BatchNorm1d(5)] if self.norm else []))
-
-    def get_pretrained_cfg(self, name: str) -> Any:
-        assert name == "tiny_net"
-        return SimpleNamespace(to_dict=lambda: self.settings)
-
-
-def kind(parameters: tuple[int, int] | None = (197, 4)) -> TowerKind:
-    return TowerKind("tiny", "a small network", "tiny_net", {"num_classes": 5}, 5, parameters)
-
-
 @pytest.fixture
 def fake(monkeypatch: pytest.MonkeyPatch):
-    """timm as it is not: small, and here."""
-    made = Fake()
-    monkeypatch.setitem(TOWERS, "tiny", kind())
+    made = FakeTimm()
+    monkeypatch.setitem(TOWERS, "tiny", TINY)
     monkeypatch.setattr(library, "_timm", lambda: made)
     library._module.cache_clear()
     yield made
     library._module.cache_clear()
 
 
-def test_it_is_the_module_with_the_weights_given(fake: Fake) -> None:
+def test_it_is_the_module_with_the_weights_given(fake: FakeTimm) -> None:
     net = LibraryTower("tiny", 32, 40)
     weights = net.init(stream(0, "w"))
     assert {k: tuple(w.shape) for k, w in weights.items()} == net.shapes
-    module = fake.create_model("tiny_net", pretrained=False, num_classes=5)
+    module = fake.create_model("tiny_net", pretrained=False)
     module.load_state_dict(weights, strict=True)
     x = torch.randn(2, 3, 32, 40, generator=stream(0, "x"))
     torch.testing.assert_close(net.embed(weights, x), module(x))
@@ -105,7 +80,7 @@ def test_low_precision_is_close_and_not_the_same() -> None:
     assert net.id == low.id
 
 
-def test_what_a_network_does_not_take_is_an_error(fake: Fake) -> None:
+def test_what_a_network_does_not_take_is_an_error(fake: FakeTimm) -> None:
     with pytest.raises(ConfigError, match="32 x 32 and larger, not 31 x 64"):
         LibraryTower("tiny", 31, 64)
     with pytest.raises(ConfigError, match="Did you mean 'nfnet'"):
@@ -120,16 +95,16 @@ def test_what_a_network_does_not_take_is_an_error(fake: Fake) -> None:
         LibraryTower("tiny", 64, 64)
 
 
-def test_values_beside_the_weights_are_refused(fake: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_values_beside_the_weights_are_refused(fake: FakeTimm, monkeypatch: pytest.MonkeyPatch) -> None:
     fake.norm = True
-    monkeypatch.setitem(TOWERS, "tiny", kind(None))
-    with pytest.raises(ConfigError, match=r"values beside its weights \(5\.running_mean\)"):
+    monkeypatch.setitem(TOWERS, "tiny", dataclasses.replace(TINY, parameters=None))
+    with pytest.raises(ConfigError, match=r"values beside its weights \(norm\.running_mean\)"):
         _ = LibraryTower("tiny", 32, 32).shapes
 
 
 @pytest.mark.usefixtures("fake")
 def test_a_library_that_has_another_network_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(TOWERS, "tiny", kind((200, 4)))
+    monkeypatch.setitem(TOWERS, "tiny", dataclasses.replace(TINY, parameters=(200, 4)))
     with pytest.raises(ConfigError, match="has 197 weights in 4 tensors, the papers' 200 in 4"):
         _ = LibraryTower("tiny", 32, 32).shapes
 
