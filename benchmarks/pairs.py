@@ -26,7 +26,7 @@ FROZEN = {"tower": "patches", "frozen": True}
 TRAINED = {"tower": "convnet", "frozen": False}
 EXPERTS = {"frozen": {"experts": 20, "expert_epochs": 10}, "trained": {"experts": 5, "expert_epochs": 10}}
 """Of MDM; trajectory methods have as many experts and the epochs they start from. 20 and 10 in the papers."""
-RATES = (1.0, 10.0, 100.0, 1000.0)
+RATES = (10.0, 100.0, 1000.0)
 """What each method's rate is chosen from."""
 
 

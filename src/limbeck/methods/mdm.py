@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeAlias, get_args
 
+from limbeck.banks.merged_pool import Model
 from limbeck.errors import ConfigError, nearest
 from limbeck.losses import contrastive, spherical
 from limbeck.methods.base import Method
@@ -21,7 +22,6 @@ __all__ = ["MDM", "SeenPairs"]
 RATES = {100: 100.0, 200: 100.0, 500: 1000.0}
 """By pairs, of images and texts alike (Table S3, Flickr8k)."""
 Matching = Literal["spherical", "separate", "joint"]
-Model = Literal["merged", "expert", "naive", "pretrained"]
 Kernel = spherical.Kernel
 View: TypeAlias = "Callable[[Tensor, Tensor], Tensor]"
 
@@ -55,7 +55,7 @@ class MDM(Method):
         contrast, agreement, discrepancy: weights of the terms (1, 0.8, 0.8); a term of weight 0 is not computed.
         matching: what agreement and discrepancy weigh: sum and difference ("spherical"), the first and the second
             modality ("separate"), or both in one term of the joined embeddings, by the sum of the weights ("joint").
-        kernel: "geodesic" as printed; "cosine" is what the script computes; "chordal", "laplacian" (Table 4).
+        kernel: "geodesic" as printed; "cosine" is what the script computes; "chordal" and "laplacian" are its ablation.
         bandwidth: sigma of the kernel.
         biased: with the diagonals in the kernel means, as printed.
         temperature: of the contrast.
