@@ -26,8 +26,14 @@ FROZEN = {"tower": "patches", "frozen": True}
 TRAINED = {"tower": "convnet", "frozen": False}
 EXPERTS = {"frozen": {"experts": 20, "expert_epochs": 10}, "trained": {"experts": 5, "expert_epochs": 10}}
 """Of MDM; trajectory methods have as many experts and the epochs they start from. 20 and 10 in the papers."""
-RATES = (10.0, 100.0, 1000.0)
-"""What each method's rate is chosen from."""
+SLOW = {"step_size_rate": 1e-4}
+TRIALS: dict[str, list[dict[str, Any]]] = {
+    "mtt_vl": [{"lr": lr, **more} for lr in (10.0, 100.0, 1000.0) for more in ({}, SLOW)],
+    "tesla_wbce": [{"lr": lr, **more} for lr in (10.0, 100.0, 1000.0) for more in ({}, SLOW)],
+    "lors": [{"lr": lr, **more} for lr in (10.0, 100.0, 1000.0) for more in ({}, {**SLOW, "similarity_rate": 0.1})],
+    "mdm": [{"lr": lr} for lr in (3.0, 10.0, 30.0, 100.0, 300.0, 1000.0)],
+}
+"""What each method's rates are chosen from, six each: published ones were set for pictures of 224 x 224 and BERT."""
 
 
 @dataclass(frozen=True)
@@ -78,15 +84,18 @@ def main() -> None:
     options = parse()
     began = time.monotonic()
     rows = {name: row for name, row in ROWS[options.part].items() if not options.rows or name in options.rows}
-    rates = RATES if options.part == "rates" else (None,)
+    tries = range(6) if options.part == "rates" else (None,)
     cells = [
-        (name, pairs, seed, rate)
-        for pairs in options.pairs for seed in range(options.seeds) for name in rows for rate in rates
-    ]  # fmt: skip
+        (name, pairs, seed, trial)
+        for pairs in options.pairs
+        for seed in range(options.seeds)
+        for name in rows
+        for trial in tries
+    ]
     with multiprocessing.get_context("spawn").Pool(options.workers, maxtasksperchild=20) as pool:
         found = dict(pool.imap_unordered(work, [(options, rows[c[0]], *c) for c in cells], chunksize=1))
     if options.part == "rates":
-        chosen = choose(found)
+        chosen = choose(found, rows)
         chosen_file(options).write_text(json.dumps(chosen, indent=1))
         print(json.dumps(chosen, indent=1))
     print(f"{len(cells)} sets in {time.monotonic() - began:.0f} s")
@@ -118,19 +127,19 @@ def work(arguments):
     return tuple(place), cell(options, row, *place)
 
 
-def cell(options, row: Row, name: str, pairs: int, seed: int, rate: float | None) -> dict[str, Any]:
-    """Distil and score one set; what is there already is read. A rate's trial is not scored on the test split."""
+def cell(options, row: Row, name: str, pairs: int, seed: int, trial: int | None) -> dict[str, Any]:
+    """Distil and score one set; what is there already is read. A trial is not scored on the test split."""
     import limbeck
 
-    trial = [] if rate is None else [str(rate)]
-    folder = options.out.joinpath(options.towers, options.part, file_name(name), str(pairs), str(seed), *trial)
+    place = [] if trial is None else [str(trial)]
+    folder = options.out.joinpath(options.towers, options.part, file_name(name), str(pairs), str(seed), *place)
     if not (folder / "synthetic").exists():
-        settings, own = wanted(options, row, pairs, rate)
+        settings, own = wanted(options, row, pairs, trial)
         limbeck.distill(
             row.method, options.data, out=folder, resume=(folder / "run.json").exists(), pairs=pairs, seed=seed,
             method_settings=own, **settings,
         )  # fmt: skip
-    if rate is not None:
+    if trial is not None:
         looks = json.loads((folder / "validation.json").read_text())["looks"]
         return max(looks, key=lambda look: look["score"])
     protocol = "retrieval-frozen-heads" if options.towers == "frozen" else "retrieval-mdm"
@@ -146,7 +155,7 @@ def cell(options, row: Row, name: str, pairs: int, seed: int, rate: float | None
     return found
 
 
-def wanted(options, row: Row, pairs: int, rate: float | None) -> tuple[dict[str, Any], dict[str, Any]]:
+def wanted(options, row: Row, pairs: int, trial: int | None) -> tuple[dict[str, Any], dict[str, Any]]:
     """Settings of the run, and of its method."""
     settings = {**(FROZEN if options.towers == "frozen" else TRAINED), "captions": options.captions, **row.settings}
     settings |= {"device": options.device, "threads": options.threads}
@@ -154,37 +163,37 @@ def wanted(options, row: Row, pairs: int, rate: float | None) -> tuple[dict[str,
     if not row.steps:
         return settings, own
     settings |= {"steps": options.steps, "validate": "auto", "validate_every": 25, "patience": 8}
-    settings["lr"] = rate if rate is not None else chosen_rate(options, row, pairs)
+    rates = chosen_rates(options, row, pairs) if trial is None else dict(TRIALS[row.method][trial])
+    settings["lr"] = rates.pop("lr")
     experts = dict(EXPERTS[options.towers])
     if row.method != "mdm":
         experts.pop("expert_epochs")
-    return settings, experts | own
+    return settings, experts | rates | own
 
 
-def chosen_rate(options, row: Row, pairs: int) -> float:
+def chosen_rates(options, row: Row, pairs: int) -> dict[str, Any]:
     name = next(name for name, known in METHODS.items() if known.method == row.method)
     path = chosen_file(options)
     if not path.exists():
         raise SystemExit(f"{path} is not there: run --part rates --towers {options.towers} first")
-    return json.loads(path.read_text())[f"{name}/{pairs}"]["rate"]
+    return dict(json.loads(path.read_text())[f"{name}/{pairs}"]["rates"])
 
 
 def chosen_file(options) -> Path:
     return options.out / options.towers / "rates.json"
 
 
-def choose(found: dict[tuple, dict[str, Any]]) -> dict[str, Any]:
-    """By row and budget the rate whose sets the validation split likes best, mean over seeds, and what all got."""
+def choose(found: dict[tuple, dict[str, Any]], rows: dict[str, Row]) -> dict[str, Any]:
+    """By row and budget the rates whose sets the validation split likes best, mean over seeds, and what all got."""
     chosen: dict[str, Any] = {}
     for name, pairs in sorted({(name, pairs) for name, pairs, _, _ in found}):
-        means = {
-            rate: statistics.mean(
-                look["score"] for (n, p, _, r), look in found.items() if (n, p, r) == (name, pairs, rate)
-            )
-            for rate in RATES
-        }
-        best = max(means, key=lambda rate: means[rate])
-        chosen[f"{name}/{pairs}"] = {"rate": best, "validation": {str(k): round(v, 2) for k, v in means.items()}}
+        trials = TRIALS[rows[name].method]
+        means = [
+            statistics.mean(look["score"] for (n, p, _, t), look in found.items() if (n, p, t) == (name, pairs, trial))
+            for trial in range(len(trials))
+        ]
+        tried = [{**rates, "validation": round(mean, 2)} for rates, mean in zip(trials, means, strict=True)]
+        chosen[f"{name}/{pairs}"] = {"rates": trials[means.index(max(means))], "tried": tried}
     return chosen
 
 
