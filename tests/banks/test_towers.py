@@ -13,6 +13,7 @@ from safetensors.torch import save_file
 from limbeck.banks import contrastive, patches
 from limbeck.banks.towers import build_towers
 from limbeck.data.pairs import Pairs
+from limbeck.data.toy import make_toy
 from limbeck.encoders import ConvNet, ProjectionHead, library
 from limbeck.encoders.library import LibraryTower
 from limbeck.encoders.towers import TOWERS
@@ -209,3 +210,12 @@ def test_a_tower_of_timm_starts_from_a_file_without_its_classifier(
     assert fresh.start is None
     with pytest.raises(ConfigError, match="32 x 32 and larger"):
         build_towers(captioned, tower="tiny")
+
+
+@pytest.mark.parametrize(("tower", "width"), [("lenet", 84), ("resnet18", 512)])
+def test_networks_of_the_class_wise_methods_are_towers(tmp_path: Path, tower: str, width: int) -> None:
+    store = make_toy(tmp_path / "store", modalities=("image", "text"), classes=2, per_class=(4, 1, 1), image_size=32)
+    pairs = Pairs.of(store, "train")
+    towers = build_towers(pairs, tower=tower, pretrained="none")
+    found = towers.embed(towers.init(lambda name: stream(0, name)), towers.lift(pairs.batch([0, 1])))
+    assert {name: tuple(x.shape) for name, x in found.items()} == {"image": (2, width), "text": (2, width)}

@@ -34,7 +34,7 @@ SMALL = {
     "mdm": {"experts": 2, "expert_epochs": 2, "expert_batch": 16},
     "mtt_vl": {"experts": 2, "expert_batch": 16},
     "tesla_wbce": {"experts": 2, "expert_batch": 16},
-    "lors": {"experts": 2, "expert_batch": 16},
+    "lors": {"experts": 2, "expert_batch": 16, "similarity_rate": 0.1},
 }
 """Method settings that fit a toy: fewer networks to train first, and loops that a cut falls into."""
 GENTLE = {"means": {"lr": 0.02}, "gradients": {}, "trajectories": {}, "pairs": {}, "pair_trajectories": {}}

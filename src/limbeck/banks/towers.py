@@ -12,6 +12,7 @@ import torch
 from limbeck.banks.contrastive import contrastive_copy
 from limbeck.banks.patches import dictionary_for, patch_dictionary
 from limbeck.encoders import Encoder, Kernels, Precision, ProjectionHead, Tower, TwoTower, Weights, encoders_for
+from limbeck.encoders.classic import classic_encoders
 from limbeck.encoders.files import read_weights
 from limbeck.encoders.library import LibraryTower, cached_weights, classifier
 from limbeck.encoders.towers import TowerKind, tower_kind
@@ -101,6 +102,8 @@ def _bodies(
     if kind.name == "convnet":
         encoders = encoders_for(pairs.modalities, channels=channels, kernels=kernels, precision=precision)
         return {name: encoders[name] for name in spatial}
+    if kind.classic is not None and spatial:
+        return dict(classic_encoders(kind.classic, {n: pairs.modalities[n] for n in spatial}, precision=precision))
     if kind.name == "patches" and spatial:
         return {name: dictionary_for(pairs, name) for name in spatial}
     first = pairs.modalities[pairs.first]

@@ -6,9 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from limbeck.encoders.classic import VGG11, AlexNet, Classic, LeNet, ResNet18
 from limbeck.errors import ConfigError, nearest
 
 __all__ = ["TOWERS", "TowerKind", "tower_kind"]
+
+
+CLASSIC: tuple[type[Classic], ...] = (LeNet, AlexNet, VGG11, ResNet18)
 
 
 @dataclass(frozen=True)
@@ -22,6 +26,7 @@ class TowerKind:
         width: D; None where it hangs on the data.
         parameters: weights and tensors they are in, of a picture of three channels.
         learns: whether the tower itself can be trained; one that cannot has a head.
+        classic: the network, where it is one of the package's own of a published width.
     """
 
     name: str
@@ -31,6 +36,7 @@ class TowerKind:
     width: int | None = None
     parameters: tuple[int, int] | None = None
     learns: bool = True
+    classic: type[Classic] | None = None
 
 
 TOWERS: dict[str, TowerKind] = {
@@ -51,9 +57,10 @@ TOWERS: dict[str, TowerKind] = {
         ),
         TowerKind("patches", "responses to patches of the train split, with a head that learns", learns=False),
         TowerKind("convnet", "the ConvNet of the class-wise methods; for small pictures and for sound"),
+        *(TowerKind(net.name, f"{net.__name__} of the class-wise methods", classic=net) for net in CLASSIC),
     )
 }  # fmt: skip
-"""All [spec: the three papers' networks and what they count]; the last two need no download."""
+"""All [spec: the three papers' networks and what they count]; from "patches" on they need no download."""
 
 
 def tower_kind(name: str) -> TowerKind:

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from limbeck.data.pairs import Pairs
-from limbeck.encoders.build import side_of
+from limbeck.evaluation.pair_settings import FROZEN_HEADS, TRAINED_TOWERS, fitting_tower
 
 if TYPE_CHECKING:
     from limbeck.data.store import PairedStore
@@ -21,11 +21,6 @@ __all__ = ["SETTINGS", "Paired", "by_pairs", "paired", "settled"]
 
 SETTINGS = ("captions", "tower", "frozen", "width", "pretrained", "validate", "validate_every", "patience")
 """Of a run, what only runs by pairs listen to."""
-FROZEN_HEADS, TRAINED = "retrieval-frozen-heads", "retrieval-mdm"
-"""Protocols that look at the validation split, by whether the tower is trained."""
-
-PUBLISHED = 128
-"""Sides from which pictures get the papers' tower [choice]."""
 
 
 class Paired:
@@ -82,11 +77,10 @@ def settled(settings: RunSettings, store: PairedStore, modalities: Mapping[str, 
     """The settings of a run by pairs, every "auto" resolved."""
     tower, validate = settings.tower, settings.validate
     if tower == "auto":
-        pictures = any(m.kind == "image" for m in modalities.values())
-        tower = "nfnet" if pictures and side_of(modalities) >= PUBLISHED else "convnet"
+        tower = fitting_tower(modalities)
     frozen = settings.frozen or tower == "patches"
     if validate == "auto":
-        validate = "none" if "validation" not in store.splits else FROZEN_HEADS if frozen else TRAINED
+        validate = "none" if "validation" not in store.splits else FROZEN_HEADS if frozen else TRAINED_TOWERS
     return dataclasses.replace(settings, tower=tower, frozen=frozen, validate=validate)
 
 

@@ -54,8 +54,8 @@ class RunSettings:
         real_group: the same on the real side.
         captions: frozen encoder of captions: bert, distilbert, minilm, hashing, or a model's folder. This and the next
             five are of runs by pairs.
-        tower: of the first modality: nfnet, nf_resnet50, nf_regnet, vit, patches, convnet; "auto" is the papers' nfnet
-            for large pictures and convnet else.
+        tower: of the first modality: nfnet, nf_resnet50, nf_regnet, vit, patches, convnet, lenet, alexnet, vgg11,
+            resnet18; "auto" is the papers' nfnet for large pictures and convnet else.
         frozen: keep the tower as it is and train a head on it.
         width: of the space that both towers share; by default what the tower gives.
         pretrained: where the tower starts: "auto" (where its papers start: trained weights), "none", or a file.
