@@ -215,7 +215,7 @@ def test_a_tower_of_timm_starts_from_a_file_without_its_classifier(
 @pytest.mark.parametrize(("tower", "width"), [("lenet", 84), ("resnet18", 512)])
 def test_networks_of_the_class_wise_methods_are_towers(tmp_path: Path, tower: str, width: int) -> None:
     store = make_toy(tmp_path / "store", modalities=("image", "text"), classes=2, per_class=(4, 1, 1), image_size=32)
-    pairs = Pairs.of(store, "train")
+    pairs = Pairs.of(store, "train", captions="hashing")
     towers = build_towers(pairs, tower=tower, pretrained="none")
     found = towers.embed(towers.init(lambda name: stream(0, name)), towers.lift(pairs.batch([0, 1])))
     assert {name: tuple(x.shape) for name, x in found.items()} == {"image": (2, width), "text": (2, width)}
