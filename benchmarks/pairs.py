@@ -28,9 +28,9 @@ EXPERTS = {"frozen": {"experts": 20, "expert_epochs": 10}, "trained": {"experts"
 """Of MDM; trajectory methods have as many experts and the epochs they start from. 20 and 10 in the papers."""
 SLOW = {"step_size_rate": 1e-4}
 TRIALS: dict[str, list[dict[str, Any]]] = {
-    "mtt_vl": [{"lr": lr, **more} for lr in (10.0, 100.0, 1000.0) for more in ({}, SLOW)],
-    "tesla_wbce": [{"lr": lr, **more} for lr in (10.0, 100.0, 1000.0) for more in ({}, SLOW)],
-    "lors": [{"lr": lr, **more} for lr in (10.0, 100.0, 1000.0) for more in ({}, {**SLOW, "similarity_rate": 0.1})],
+    "mtt_vl": [{"lr": lr, **more} for lr in (10.0, 100.0, 1.0) for more in ({}, SLOW)],
+    "tesla_wbce": [{"lr": lr, **more} for lr in (10.0, 100.0, 1.0) for more in ({}, SLOW)],
+    "lors": [{"lr": lr, **more} for lr in (10.0, 100.0, 1.0) for more in ({}, {**SLOW, "similarity_rate": 0.1})],
     "mdm": [{"lr": lr} for lr in (3.0, 10.0, 30.0, 100.0, 300.0, 1000.0)],
 }
 """What each method's rates are chosen from, six each: published ones were set for pictures of 224 x 224 and BERT."""
