@@ -2,7 +2,8 @@
 
     python -m benchmarks.pairs --data stores/flickr8k_1k --out runs/pairs --part rates --workers 2
     python -m benchmarks.pairs --data stores/flickr8k_1k --out runs/pairs --part main --workers 2
-    python -m benchmarks.pairs --data stores/flickr8k_1k --out runs/pairs --part convnet --workers 2
+    python -m benchmarks.pairs --data stores/flickr8k_1k --out runs/pairs --part cross --workers 2
+    limbeck compare runs/pairs/frozen/main/*/*/*/retrieval-frozen-heads.json --baseline random
 
 Every method that takes steps gets the same rates to choose from and the same number of steps; the rate (part "rates")
 and the step are chosen by the validation split. Each cell is a run that ``limbeck distill`` makes; a cell that is
@@ -28,12 +29,12 @@ EXPERTS = {"frozen": {"experts": 20, "expert_epochs": 10}, "trained": {"experts"
 """Of MDM; trajectory methods have as many experts and the epochs they start from. 20 and 10 in the papers."""
 SLOW = {"step_size_rate": 1e-4}
 TRIALS: dict[str, list[dict[str, Any]]] = {
-    "mtt_vl": [{"lr": lr, **more} for lr in (10.0, 100.0, 1.0) for more in ({}, SLOW)],
-    "tesla_wbce": [{"lr": lr, **more} for lr in (10.0, 100.0, 1.0) for more in ({}, SLOW)],
-    "lors": [{"lr": lr, **more} for lr in (10.0, 100.0, 1.0) for more in ({}, {**SLOW, "similarity_rate": 0.1})],
-    "mdm": [{"lr": lr} for lr in (3.0, 10.0, 30.0, 100.0, 300.0, 1000.0)],
+    "mtt_vl": [{"lr": lr, **more} for lr in (10.0, 100.0, 1.0, 0.1) for more in ({}, SLOW)],
+    "tesla_wbce": [{"lr": lr, **more} for lr in (10.0, 100.0, 1.0, 0.1) for more in ({}, SLOW)],
+    "lors": [{"lr": lr, **more} for lr in (10.0, 100.0, 1.0, 0.1) for more in ({}, {**SLOW, "similarity_rate": 0.1})],
+    "mdm": [{"lr": lr} for lr in (3.0, 10.0, 30.0, 100.0, 300.0, 1000.0, 1.0, 3000.0)],
 }
-"""What each method's rates are chosen from, six each: published ones were set for pictures of 224 x 224 and BERT."""
+"""What each method's rates are chosen from, eight each: published ones were set for pictures of 224 x 224 and BERT."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ CORESETS = {
     "Herding": Row("herding", steps=False),
     "K-center": Row("kcenter", steps=False),
     "Forgetting": Row("forgetting", steps=False),
-    "Forgetting, least first": Row("forgetting", {}, {"order": "least"}, steps=False),
+    "Forgetting least first": Row("forgetting", {}, {"order": "least"}, steps=False),
     "k-means medoids": Row("kmeans", steps=False),
 }
 METHODS = {"MTT-VL": Row("mtt_vl"), "TESLA": Row("tesla_wbce"), "LoRS": Row("lors"), "MDM": Row("mdm")}
@@ -73,18 +74,23 @@ ABLATION = {
     "chordal kernel": Row("mdm", {}, {"kernel": "chordal"}),
     "cosine kernel": Row("mdm", {}, {"kernel": "cosine"}),
     "unbiased estimator": Row("mdm", {}, {"biased": False}),
-    "LoRS, exact gradient": Row("lors", {}, {"gradient": "exact"}),
-    "TESLA, exact gradient": Row("tesla_wbce", {}, {"gradient": "exact"}),
+    "LoRS by the exact gradient": Row("lors", {}, {"gradient": "exact"}),
+    "TESLA by the exact gradient": Row("tesla_wbce", {}, {"gradient": "exact"}),
     "LoRS from k-means medoids": Row("lors", {"init": "kmeans"}),
 }
-ROWS = {"main": CORESETS | METHODS, "convnet": CORESETS | METHODS, "ablation": ABLATION, "rates": METHODS}
+CROSS = {name: row for name, row in (CORESETS | METHODS).items() if name not in ("Herding", "K-center", "Forgetting")}
+ROWS = {
+    "main": CORESETS | METHODS, "convnet": CORESETS | METHODS, "cross": CROSS, "ablation": ABLATION, "rates": METHODS,
+}  # fmt: skip
+STUDENTS = {"convnet": {}, "lenet": {}, "random convnet": {"students": ("convnet",), "pretrained": "none"}}
+"""Of part "cross", which scores the sets of "main"."""
 
 
 def main() -> None:
     options = parse()
     began = time.monotonic()
     rows = {name: row for name, row in ROWS[options.part].items() if not options.rows or name in options.rows}
-    tries = range(6) if options.part == "rates" else (None,)
+    tries = range(8) if options.part == "rates" else (None,)
     cells = [
         (name, pairs, seed, trial)
         for pairs in options.pairs
@@ -117,8 +123,8 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--workers", type=int, default=1)
     options = parser.parse_args()
-    if options.part in ("main", "convnet"):
-        options.towers = "frozen" if options.part == "main" else "trained"
+    if options.part in ("main", "convnet", "cross"):
+        options.towers = "trained" if options.part == "convnet" else "frozen"
     return options
 
 
@@ -132,7 +138,8 @@ def cell(options, row: Row, name: str, pairs: int, seed: int, trial: int | None)
     import limbeck
 
     place = [] if trial is None else [str(trial)]
-    folder = options.out.joinpath(options.towers, options.part, file_name(name), str(pairs), str(seed), *place)
+    part = "main" if options.part == "cross" else options.part
+    folder = options.out.joinpath(options.towers, part, file_name(name), str(pairs), str(seed), *place)
     if not (folder / "synthetic").exists():
         settings, own = wanted(options, row, pairs, trial)
         limbeck.distill(
@@ -142,17 +149,28 @@ def cell(options, row: Row, name: str, pairs: int, seed: int, trial: int | None)
     if trial is not None:
         looks = json.loads((folder / "validation.json").read_text())["looks"]
         return max(looks, key=lambda look: look["score"])
-    protocol = "retrieval-frozen-heads" if options.towers == "frozen" else "retrieval-mdm"
     machine = {"device": options.device, "threads": options.threads, "seeds": range(options.students)}
     found = {}
-    for published in (False, True) if row.method in ("lors", "mtt_vl", "tesla_wbce") else (False,):
-        label = protocol + ("-as-published" if published else "")
-        path = folder / f"{label}.json"
+    for label, given in scorings(options, row).items():
+        path = folder / f"{file_name(label)}.json"
         if not path.exists():
-            result = limbeck.evaluate(folder, protocol=protocol, as_published=published, **machine)
+            result = limbeck.evaluate(folder, **given, **machine)
             path.write_text(json.dumps(result))
         found[label] = json.loads(path.read_text())
     return found
+
+
+def scorings(options, row: Row) -> dict[str, dict[str, Any]]:
+    """What a set is scored by: a file name, and what ``limbeck evaluate`` is told."""
+    protocol = "retrieval-frozen-heads" if options.towers == "frozen" else "retrieval-mdm"
+    if options.part == "cross":
+        return {
+            f"{protocol} {name}": {"protocol": protocol, "students": (name,), **more} for name, more in STUDENTS.items()
+        }
+    plain = {protocol: {"protocol": protocol}}
+    if row.method not in ("lors", "mtt_vl", "tesla_wbce"):
+        return plain
+    return plain | {f"{protocol} as published": {"protocol": protocol, "as_published": True}}
 
 
 def wanted(options, row: Row, pairs: int, trial: int | None) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -8,6 +8,8 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
 import limbeck
 
 ROOT = Path(limbeck.__file__).parent
@@ -88,10 +90,11 @@ def test_importing_leaves_torch_alone():
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_help_leaves_torch_alone():
+@pytest.mark.parametrize("words", [["--help"], ["distill", "mdm", "--help"], ["evaluate", "--help"]])
+def test_help_leaves_torch_alone(words):
     code = (
         "import sys, contextlib\nfrom limbeck.cli import main\n"
-        "with contextlib.suppress(SystemExit): main(['--help'])\n"
+        f"with contextlib.suppress(SystemExit): main({words})\n"
         "assert not {'torch', 'sklearn', 'matplotlib', 'av'} & set(sys.modules)"
     )
     start = time.perf_counter()

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from limbeck.config import build
-from limbeck.encoders.build import fitting_channels, side_of
 from limbeck.errors import ConfigError
 from limbeck.synthetic import Budget
 
@@ -139,6 +138,8 @@ def preset(store: PairedStore) -> dict[str, Any]:
 
     The small ones are measured on two CPU cores (docs/results.md); none was chosen by a test score.
     """
+    from limbeck.encoders.build import fitting_channels, side_of
+
     side, channels = side_of(store.modalities), {"channels": fitting_channels(store.modalities)}
     if side <= 16:
         return {"steps": 200, "real_batch": 32, **channels}

@@ -7,9 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeAlias, get_args
 
-from limbeck.banks.merged_pool import Model
 from limbeck.errors import ConfigError, nearest
-from limbeck.losses import contrastive, spherical
 from limbeck.methods.base import Method
 
 if TYPE_CHECKING:
@@ -22,7 +20,8 @@ __all__ = ["MDM", "SeenPairs"]
 RATES = {100: 100.0, 200: 100.0, 500: 1000.0}
 """By pairs, of images and texts alike (Table S3, Flickr8k)."""
 Matching = Literal["spherical", "separate", "joint"]
-Kernel = spherical.Kernel
+Kernel = Literal["geodesic", "cosine", "chordal", "laplacian"]
+Model = Literal["merged", "expert", "naive", "pretrained"]  # as in banks and losses, which import torch
 View: TypeAlias = "Callable[[Tensor, Tensor], Tensor]"
 
 
@@ -156,6 +155,8 @@ class MDM(Method):
         return self.agreement + self.discrepancy > 0
 
     def loss(self, seen: SeenPairs) -> dict[str, Tensor]:
+        from limbeck.losses import contrastive
+
         a, b = seen.synthetic.values()
         terms = {}
         if self.contrast:
@@ -163,7 +164,7 @@ class MDM(Method):
         if self.matching == "joint" and self.matches:
             terms["joint"] = (self.agreement + self.discrepancy) * self._distance(_joined, seen)
             return terms
-        agree, differ = _VIEWS[self.matching]
+        agree, differ = _views(self.matching)
         if self.agreement:
             terms["agreement"] = self.agreement * self._distance(agree, seen)
         if self.discrepancy:
@@ -171,20 +172,12 @@ class MDM(Method):
         return terms
 
     def _distance(self, view: View, seen: SeenPairs) -> Tensor:
+        from limbeck.losses import spherical
+
         real, synthetic = (view(*side.values()) for side in (seen.real, seen.synthetic))
         return spherical.kernel_distance(
             real, synthetic, kernel=self.kernel, bandwidth=self.bandwidth, biased=self.biased
         )
-
-
-def _first(a: Tensor, b: Tensor) -> Tensor:
-    del b
-    return a
-
-
-def _second(a: Tensor, b: Tensor) -> Tensor:
-    del a
-    return b
 
 
 def _joined(a: Tensor, b: Tensor) -> Tensor:
@@ -193,7 +186,9 @@ def _joined(a: Tensor, b: Tensor) -> Tensor:
     return torch.cat((a, b), dim=-1) / 2**0.5
 
 
-_VIEWS: dict[str, tuple[View, View]] = {
-    "spherical": (spherical.agreement, spherical.discrepancy),
-    "separate": (_first, _second),
-}
+def _views(matching: Matching) -> tuple[View, View]:
+    from limbeck.losses import spherical
+
+    if matching == "separate":
+        return (lambda a, b: a), (lambda a, b: b)
+    return spherical.agreement, spherical.discrepancy
