@@ -94,3 +94,15 @@ def test_the_error_that_few_items_leave() -> None:
     assert binomial_error(0.0, 125) == binomial_error(100.0, 125) == 0
     parts = [10.0, 40.0, 70.0]
     assert binomial_error(sum(parts) / 3, 50) >= sum(binomial_error(p, 50) for p in parts) / 3
+
+
+@pytest.mark.parametrize("dead", ["image", "text"])
+def test_a_network_to_which_all_items_are_the_same_gets_chance(store: Any, dead: str) -> None:
+    """Ties count as right: a tower whose last units are dead would find everything."""
+    own = gallery(store)
+    weights = own.towers.init(lambda name: stream(5, name))
+    assert own.scores(weights) != own.chances
+    fill = {"0.shift": -50.0, "norm.scale": 0.0}  # below every ReLU; the head's bias alone
+    weights[dead] = {k: torch.full_like(w, fill[k]) if k in fill else w for k, w in weights[dead].items()}
+    weights[dead] |= {"norm.shift": torch.ones(own.towers.towers[dead].embedding)} if dead == "text" else {}
+    assert own.scores(weights) == own.chances

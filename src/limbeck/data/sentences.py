@@ -206,7 +206,7 @@ def _hub_folder(name: str) -> Path:
         words = "config.json, model.safetensors and vocab.txt"
         hint = (
             f"Put its {words} into a folder and give that folder as the encoder, or fill the hub's cache (HF_HOME) "
-            "where there is a connection. Without weights: the encoders minilm (a package) and hashing."
+            "where there is a connection. Without them: --captions minilm (a package) or --captions hashing."
         )
         raise MissingDependencyError("the weights are not on this machine", where=name, hint=hint) from error
 

@@ -13,7 +13,7 @@ from limbeck.engine.plan import Plan, versions
 from limbeck.errors import ConfigError, ResumeError
 from limbeck.files import sweep, write_json
 
-__all__ = ["begin", "claimed", "log", "refuse_used"]
+__all__ = ["begin", "claimed", "log", "refuse_used", "withdraw"]
 
 
 @contextmanager
@@ -75,3 +75,10 @@ def begin(folder: Path, planned: Plan) -> None:
     )
     write_json(folder / "config.json", planned.config)  # last: its presence says that a run was started
     log(folder, f"started: {planned.method.name} on {planned.store.name}")
+
+
+def withdraw(folder: Path) -> None:
+    """Undo :func:`begin` where nothing was made since, so that a mended command can name the same folder."""
+    if not (folder / "initial").exists():
+        for name in ("config.json", "run.json", "log"):
+            (folder / name).unlink(missing_ok=True)

@@ -17,10 +17,12 @@ if TYPE_CHECKING:
     from limbeck.engine.settings import RunSettings
     from limbeck.modalities import Modality
 
-__all__ = ["SETTINGS", "Paired", "by_pairs", "paired", "settled"]
+__all__ = ["RESOLVED", "SETTINGS", "Paired", "by_pairs", "paired", "settled"]
 
 SETTINGS = ("captions", "tower", "frozen", "width", "pretrained", "validate", "validate_every", "patience")
 """Of a run, what only runs by pairs listen to."""
+RESOLVED = ("tower", "validate")
+"""Those whose "auto" is settled before a run is started."""
 
 
 class Paired:

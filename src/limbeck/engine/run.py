@@ -27,15 +27,15 @@ from limbeck.encoders.machine import choose_device
 from limbeck.engine.best import Best, as_of, clear, judge_for
 from limbeck.engine.checkpoint import FILE as STATE
 from limbeck.engine.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
-from limbeck.engine.folder import begin, claimed, log, refuse_used
+from limbeck.engine.folder import begin, claimed, log, refuse_used, withdraw
 from limbeck.engine.initial import initial_set
 from limbeck.engine.interrupt import interruptible
 from limbeck.engine.loop import Loop
 from limbeck.engine.metrics import MetricsFile
 from limbeck.engine.numerics import Numerics
-from limbeck.engine.paired import paired
+from limbeck.engine.paired import RESOLVED, paired
 from limbeck.engine.plan import Plan, plan, present, provenance, versions
-from limbeck.errors import ConfigError, LimbeckError, ResumeError
+from limbeck.errors import ConfigError, DataError, LimbeckError, MissingDependencyError, ResumeError
 from limbeck.files import read_json
 from limbeck.methods import method_class
 from limbeck.progress import Progress
@@ -89,7 +89,12 @@ def distill(
             begin(folder, planned)
         if (folder / "synthetic").exists():
             return SyntheticSet.load(folder / "synthetic")
-        return _execute(folder, planned, progress)
+        try:
+            return _execute(folder, planned, progress)
+        except (ConfigError, DataError, MissingDependencyError):
+            if not resume:
+                withdraw(folder)
+            raise
 
 
 def _execute(folder: Path, planned: Plan, progress: bool) -> SyntheticSet:
@@ -164,7 +169,7 @@ def _step(folder: Path, planned: Plan, synthetic: SyntheticSet, progress: bool) 
                 bar.update(found.step, found.terms, metrics.rate)
                 look(found.step)
                 if planned.settings.snapshots and found.step % planned.settings.snapshots == 0:
-                    _snapshot(folder, synthetic, found.step)
+                    _snapshot(folder, _now(synthetic, loop), found.step)
                 if time.monotonic() - saved >= planned.settings.checkpoint_every:
                     keep()
                     saved = time.monotonic()
@@ -232,7 +237,8 @@ def _planned_again(
     ]  # fmt: skip
     if damaged or "hash" not in about["data"] or not isinstance(config.get("method", {}), dict):
         raise ResumeError("run.json or config.json is damaged", where=folder, hint="Start a new run in another folder.")
-    now = present(given)
+    # what was left to the run was settled when it was started, and left to it again it is the same
+    now = {k: v for k, v in present(given).items() if not (k in RESOLVED and v == "auto")}
     changed = [] if about["method"] == method else [f"method {about['method']} -> {method}"]
     changed += [f"{k} {config.get(k)!r} -> {v!r}" for k, v in now.items() if k not in config or config[k] != v]
     stored = config.get("method", {})

@@ -51,7 +51,8 @@ class Gallery:
 
     @torch.no_grad()
     def scores(self, weights: Mapping[str, Weights]) -> dict[str, float]:
-        """Percent by metric of one network, weights by modality.
+        """Percent by metric of one network, weights by modality; chance for one to which all items of a modality are
+        the same.
 
         Raises NumericsError where an embedding is not finite.
         """
@@ -59,7 +60,10 @@ class Gallery:
             torch.cat([tower.embed(weights[name], part) for part in self._parts(name)])
             for name, tower in ((name, self.towers.towers[name]) for name in self.pairs.modalities)
         )
-        return self._named(recall(first, second, self._owner.to(first.device)))
+        found = recall(first, second, self._owner.to(first.device))
+        if _alike(first) or _alike(second):  # every score of a row is a tie, which would count as right
+            return dict(self.chances)
+        return self._named(found)
 
     @cached_property
     def chances(self) -> dict[str, float]:
@@ -94,6 +98,10 @@ class Gallery:
             return self.names.get(way, way) + at + k
 
         return {name(metric): value for metric, value in found.items()}
+
+
+def _alike(embeddings: Tensor) -> bool:
+    return bool((embeddings == embeddings[0]).all())
 
 
 def recall_chances(counts: Tensor) -> dict[str, float]:

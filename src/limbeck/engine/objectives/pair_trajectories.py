@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from limbeck.banks.pair_experts import PAIR_EXPERT_RECIPE, PairExperts
+from limbeck.encoders.tower import TwoTower
 from limbeck.engine.lift import CHUNK, lifted, lowered
 from limbeck.engine.objectives.base import Objective
 from limbeck.engine.objectives.learnt_similarity import LearntSimilarity
@@ -61,8 +62,10 @@ class PairTrajectories(Objective):
         )
         literal = dataclasses.replace(planned.numerics, kernels="literal", precision="fp32")
         if literal != planned.numerics:
-            own = paired(dataclasses.replace(planned, numerics=literal, made={}), rehearse=rehearse)
-        self.towers = own.towers.towers
+            twins = paired(dataclasses.replace(planned, numerics=literal, made={}), rehearse=True).towers
+            self.towers = _with_values_of(own.towers, twins).to(self.device).towers
+        else:
+            self.towers = own.towers.towers
         self.chunk = self.settings.group or CHUNK
         momentum = self.settings.momentum
         self._steps = StepSizes(
@@ -205,3 +208,12 @@ class PairTrajectories(Objective):
     def learnt(self) -> dict[str, Any]:
         method: Any = self.method
         return {**self._steps.learnt(), "loss": method.student_loss}
+
+
+def _with_values_of(towers: TwoTower, twins: TwoTower) -> TwoTower:
+    """The networks of ``twins`` on what the experts' own towers stand on: values that are made in another precision
+    would be others."""
+    return TwoTower({
+        name: dataclasses.replace(twin, constants=towers.towers[name].constants, start=towers.towers[name].start)
+        for name, twin in twins.towers.items()
+    })  # fmt: skip
