@@ -9,7 +9,9 @@ import pytest
 import torch
 
 import limbeck
+from limbeck.banks import contrastive
 from limbeck.engine import run as run_module
+from limbeck.errors import ResumeError
 from limbeck.evaluation.protocols import PROTOCOLS
 from limbeck.files import read_json
 from limbeck.synthetic import SyntheticSet
@@ -80,6 +82,45 @@ def test_a_cut_run_chooses_the_same_step(store, tmp_path, monkeypatch, name, kep
     assert looks[0] == looks[1]
     assert [look["step"] for look in looks[0]] == [0, 2, 4, 6, 7]
     same(whole, again)
+
+
+def test_a_resumed_run_never_goes_back_behind_its_best(store, tmp_path, monkeypatch):
+    """The set it would have to go back to is no longer there, and where bits are not the same it may be wanted."""
+    loop, scores = run_module.Loop.run, iter([1.0, 2.0, 9.0, 1.5, 1.4])
+
+    def run(self, steps):
+        for found in loop(self, steps):
+            yield found
+            if found.step == 5:
+                raise Cut
+
+    monkeypatch.setattr(run_module, "judge_for", lambda *_, **__: lambda _: {"Mean": next(scores)})
+    monkeypatch.setattr(run_module.Loop, "run", run)
+    with pytest.raises(Cut):
+        distilled("mdm", store, tmp_path / "run", checkpoint_every=3600)
+    monkeypatch.setattr(run_module.Loop, "run", loop)
+    done = limbeck.distill("mdm", out=tmp_path / "run", resume=True)
+    assert done.provenance["steps_done"] == 4
+    assert [look["step"] for look in read_json(tmp_path / "run" / "validation.json")["looks"]] == [0, 2, 4, 6, 7]
+
+
+def test_other_towers_than_the_run_began_with_are_refused(store, tmp_path, monkeypatch):
+    short = dataclasses.replace(contrastive.COPY_RECIPE, epochs=1, drops=())
+    monkeypatch.setattr(contrastive, "COPY_RECIPE", short)
+
+    def cut(folder, state, write=run_module.write_checkpoint):
+        write(folder, state)
+        raise Cut
+
+    with monkeypatch.context() as now:
+        now.setattr(run_module, "write_checkpoint", cut)
+        with pytest.raises(Cut):
+            distilled("mdm", store, tmp_path / "run", checkpoint_every=0, pretrained="auto", validate="none")
+    with monkeypatch.context() as now:
+        now.setattr(contrastive, "COPY_RECIPE", dataclasses.replace(short, rates=0.02))
+        with pytest.raises(ResumeError, match="towers are not what"):
+            limbeck.distill("mdm", out=tmp_path / "run", resume=True)
+    assert limbeck.distill("mdm", out=tmp_path / "run", resume=True).provenance["steps_done"] == 7
 
 
 @pytest.mark.parametrize("validate", ["none", "auto"])

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import limbeck
+from limbeck.banks import contrastive
 from limbeck.cli import main
 from limbeck.data import caption_embeddings
 from limbeck.data.toy import make_toy
@@ -97,6 +98,9 @@ def test_whole_data_is_trained_once_under_the_same_protocol(run: Path, monkeypat
     assert trained == [8]
     assert again["whole"] == first["whole"]
     assert "whole" not in limbeck.evaluate(run, whole_seeds=[0], width=9, **MACHINE)
+    copy = dataclasses.replace(contrastive.COPY_RECIPE, epochs=9)  # students start elsewhere, and no setting says so
+    monkeypatch.setattr(contrastive, "COPY_RECIPE", copy)
+    assert "whole" not in limbeck.evaluate(run, whole_seeds=[0], **MACHINE)
 
 
 def test_students_read_captions_of_another_encoder(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:

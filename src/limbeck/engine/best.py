@@ -57,10 +57,10 @@ class Best:
             return False
         return len(self.looks) - 1 - self.looks.index(self.best) >= self.patience
 
-    def look(self, step: int, synthetic: SyntheticSet) -> None:
-        """Scores the set as it is after ``step``, once; keeps it where it is better than all before."""
+    def look(self, step: int, synthetic: SyntheticSet) -> bool:
+        """Scores the set as it is after ``step``, once; keeps it, and says so, where it is better than all before."""
         if any(known["step"] == step for known in self.looks):
-            return
+            return False
         now = as_of(synthetic, step)
         scores = dict(self.judge(now))
         score = scores.get("Mean", sum(scores.values()) / len(scores))
@@ -69,6 +69,7 @@ class Best:
             now.save(self.folder / FOLDER)
         self.looks.append({"step": step, "score": score, "scores": scores})
         write_json(self.folder / FILE, {"looks": self.looks})
+        return better
 
     def take(self) -> SyntheticSet:
         """The best set. Raises FormatError where its folder is damaged."""

@@ -87,6 +87,7 @@ def _experts(planned: Plan, paired: Paired, method: MDM, progress: bool, rehears
         experts=method.experts_per_merge if rehearse else method.experts,
         epochs=1 if rehearse else method.expert_epochs,
         recipe=recipe,
+        half=planned.settings.cache_dtype == "fp16",
         device=planned.numerics.device,
         progress=progress,
         rehearse=rehearse,

@@ -101,6 +101,7 @@ def _execute(folder: Path, planned: Plan, progress: bool) -> SyntheticSet:
     planned.numerics.apply()
     if (folder / "initial").exists():
         synthetic = SyntheticSet.load(folder / "initial")
+        _refuse_other_towers(folder, planned, synthetic, progress)
     else:
         log(folder, f"choosing real items: {planned.settings.init}")
         about = {**provenance(planned), "steps_done": 0}
@@ -118,6 +119,20 @@ def _execute(folder: Path, planned: Plan, progress: bool) -> SyntheticSet:
     clear(folder)
     log(folder, "finished")
     return synthetic
+
+
+def _refuse_other_towers(folder: Path, planned: Plan, initial: SyntheticSet, progress: bool) -> None:
+    """Raises ResumeError where the towers of a run by pairs, which are made from the data and kept in the cache, are
+    not those it was started with."""
+    if not planned.by_pairs or not planned.settings.steps:
+        return
+    now = {name: tower.id for name, tower in paired(planned, progress=progress).towers.towers.items()}
+    if initial.provenance.get("encoders", now) != now:
+        raise ResumeError(
+            "the towers are not what the run was started with: their weights have been made anew since",
+            where=folder,
+            hint="Put the cache back, or start a new run in another folder.",
+        )
 
 
 def _step(folder: Path, planned: Plan, synthetic: SyntheticSet, progress: bool) -> SyntheticSet:
@@ -158,8 +173,10 @@ def _step(folder: Path, planned: Plan, synthetic: SyntheticSet, progress: bool) 
         def look(step: int, *, last: bool = False) -> None:
             if best is not None and (last or step % planned.settings.validate_every == 0):
                 began = time.monotonic()
-                best.look(step, _now(synthetic, loop))
+                better = best.look(step, _now(synthetic, loop))
                 metrics.waited(time.monotonic() - began)
+                if better:  # on a GPU steps that are taken again may end elsewhere, and the set before is gone
+                    keep()
 
         saved = time.monotonic()
         try:

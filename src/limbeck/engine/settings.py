@@ -65,7 +65,7 @@ class RunSettings:
         clip: largest norm of a step's gradient, over all modalities together.
         cache: keep the real class means on disk for the next run.
         cache_limit: gigabytes one cache file may take.
-        cache_dtype: "fp16" halves the file and rounds the means.
+        cache_dtype: "fp16" halves the file and rounds the means; of experts on pairs, what they moved.
         checkpoint_every: seconds between checkpoints; 0 for every step.
         snapshots: keep the set every so many steps, in the run's ``snapshots`` folder; 0 for never.
         tensorboard: also write TensorBoard events.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -247,8 +248,10 @@ def _whole(
     """The whole training split's score: from the cache, else trained, or None where it is not to be trained."""
     import torch
 
-    version = _rules(settings["protocol"]).version
-    key = settings_hash(store.data_hash, modalities, settings, version, list(seeds), torch.__version__)
+    rules = _rules(settings["protocol"])
+    key = settings_hash(
+        store.data_hash, modalities, settings, rules.version, list(seeds), torch.__version__, *_towers_are(rules)
+    )
     path = cache_root() / "whole" / f"{key}.json"
     if path.exists() and files.get("save_weights") is None:
         return read_json(path)
@@ -258,6 +261,17 @@ def _whole(
     path.parent.mkdir(parents=True, exist_ok=True)
     write_json(path, result)
     return result
+
+
+def _towers_are(rules: Protocol) -> list[Any]:
+    """What no setting says of the towers of students by pairs: how those that are made here are made."""
+    if rules.task != "pairs":
+        return []
+    from limbeck.banks.contrastive import COPY_RECIPE
+    from limbeck.banks.patches import DICTIONARY
+    from limbeck.banks.towers import HEAD_WIDTH
+
+    return [{"copy": COPY_RECIPE.to_dict(), "patches": dataclasses.asdict(DICTIONARY), "width": HEAD_WIDTH}]
 
 
 def _score(

@@ -190,5 +190,5 @@ def _views(matching: Matching) -> tuple[View, View]:
     from limbeck.losses import spherical
 
     if matching == "separate":
-        return (lambda a, b: a), (lambda a, b: b)
+        return (lambda *both: both[0]), (lambda *both: both[1])
     return spherical.agreement, spherical.discrepancy

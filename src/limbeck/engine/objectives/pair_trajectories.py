@@ -56,6 +56,7 @@ class PairTrajectories(Objective):
             experts=method.experts,
             epochs=method.max_start_epoch - 1 + method.expert_epochs,
             recipe=dataclasses.replace(PAIR_EXPERT_RECIPE, rates=method.expert_rate, batch=method.expert_batch),
+            half=self.settings.cache_dtype == "fp16",
             device=self.device,
             progress=progress,
             rehearse=rehearse,
