@@ -133,6 +133,10 @@ def test_what_a_set_has_learnt_counts_only_as_published(store: Any) -> None:
     tesla = dataclasses.replace(plain, provenance={**plain.provenance, "loss": "weighted_bce"})
     assert score(tesla, store, "retrieval-mdm", as_published=True)["settings"]["loss"] == "weighted_bce"
     assert score(tesla, store, "retrieval-mdm")["settings"]["loss"] == "info_nce"
+    warm = dataclasses.replace(tesla, provenance={**tesla.provenance, "temperature": 0.3})
+    first, found = (score(s, store, "retrieval-lors", as_published=True) for s in (tesla, warm))
+    assert found["runs"] != first["runs"]
+    assert (first["settings"].get("temperature"), found["settings"]["temperature"]) == (None, 0.3)
 
 
 def test_which_epoch_is_scored(store: Any, monkeypatch: pytest.MonkeyPatch) -> None:

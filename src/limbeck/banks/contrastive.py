@@ -12,11 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from limbeck.banks.folder import computing_as, found_folder, holds, read_tensors, write_tensors
+from limbeck.banks.folder import computing_as, found_folder, holds, made_here, read_tensors, write_tensors
 from limbeck.banks.turns import take_turns
 from limbeck.data import cache_root
 from limbeck.encoders import Kernels, Precision, TwoTower, Weights
-from limbeck.encoders.machine import machine_name
 from limbeck.progress import Progress
 from limbeck.rng import key
 from limbeck.training.pair_data import RealPairs
@@ -60,13 +59,7 @@ def contrastive_copy(
         "recipe": COPY_RECIPE.to_dict(),
         "precision": precision,
     }
-    here = {
-        "torch": torch.__version__,
-        "device": torch.device(device).type,
-        "machine": machine_name(device),
-        "threads": torch.get_num_threads(),
-        "kernels": kernels,
-    }
+    here = made_here(device, kernels=kernels)
     folder, made_with = found_folder(cache_root() / "banks", settings, here)
     file = folder / "towers.safetensors"
     shapes = {f"{n}/{k}": shape for n in names for k, shape in towers.towers[n].layout.shapes.items()}

@@ -13,12 +13,20 @@ import torch
 from torch import Tensor
 
 from limbeck.banks.decoupler_training import DECOUPLER_RECIPE, DecouplerRecipe, features, train_decouplers
-from limbeck.banks.folder import Shapes, computing_as, found_folder, holds, name_of, read_tensors, write_tensors
+from limbeck.banks.folder import (
+    Shapes,
+    computing_as,
+    found_folder,
+    holds,
+    made_here,
+    name_of,
+    read_tensors,
+    write_tensors,
+)
 from limbeck.banks.pretrained import PretrainedBank
 from limbeck.banks.projection import Kind, Projection
 from limbeck.banks.turns import take_turns
 from limbeck.encoders import ConvNet, Encoder, Kernels, Weights
-from limbeck.encoders.machine import machine_name
 from limbeck.errors import ConfigError, ShapeError
 from limbeck.progress import Progress
 from limbeck.training import Rows
@@ -98,13 +106,7 @@ class DecouplerBank:
             "recipe": recipe.to_dict(),
         }
         kernels = [e.kernels for e in bank.encoders.values() if isinstance(e, ConvNet)]
-        here = {
-            "torch": torch.__version__,
-            "device": torch.device(device).type,
-            "machine": machine_name(device),
-            "threads": torch.get_num_threads(),
-            "kernels": kernels[0] if kernels else "literal",
-        }
+        here = made_here(device, kernels=kernels[0] if kernels else "literal")
         folder, made_with = found_folder(bank.path / "decouplers", settings, here)
         found = cls(folder, name_of([settings, made_with]), bank, projection, per_member)
         with computing_as(made_with):

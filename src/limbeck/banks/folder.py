@@ -12,10 +12,11 @@ import torch
 from filelock import FileLock
 from torch import Tensor
 
+from limbeck.encoders.machine import machine_name
 from limbeck.errors import ConfigError, FormatError, LimbeckError
 from limbeck.files import canonical, digest_of, read_json, write_bytes, write_json
 
-__all__ = ["Shapes", "computing_as", "found_folder", "holds", "name_of", "read_tensors", "write_tensors"]
+__all__ = ["Shapes", "computing_as", "found_folder", "holds", "made_here", "name_of", "read_tensors", "write_tensors"]
 
 Shapes = Mapping[str, tuple[int, ...]]
 
@@ -48,6 +49,17 @@ def found_folder(root: Path, settings: Mapping[str, Any], made_with: Mapping[str
     if not isinstance(about.get("made_with"), dict) or not made_with.keys() <= about["made_with"].keys():
         raise FormatError("is damaged", where=file, hint="Remove the folder: the bank is trained again.")
     return folder, about["made_with"]
+
+
+def made_here(device: str | torch.device, **more: Any) -> dict[str, Any]:
+    """What changes the last bits of what is trained now and here: of ``made_with``."""
+    return {
+        "torch": torch.__version__,
+        "device": torch.device(device).type,
+        "machine": machine_name(device),
+        "threads": torch.get_num_threads(),
+        **more,
+    }
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> None:

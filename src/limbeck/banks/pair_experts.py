@@ -13,13 +13,12 @@ from typing import TYPE_CHECKING, Any, Self
 import torch
 from torch import Tensor
 
-from limbeck.banks.folder import computing_as, found_folder, name_of
+from limbeck.banks.folder import computing_as, found_folder, made_here, name_of
 from limbeck.banks.pair_snapshots import SEED, Snapshots, expert_seed
 from limbeck.banks.turns import take_turns
 from limbeck.data import cache_root
 from limbeck.encoders import Encoder, TwoTower
 from limbeck.encoders.flat import Layout
-from limbeck.encoders.machine import machine_name
 from limbeck.errors import ConfigError, NumericsError
 from limbeck.progress import Progress
 from limbeck.training.pair_data import Lifted, PairData, RealPairs
@@ -118,12 +117,7 @@ class PairExperts:
             "precision": sorted({getattr(e, "precision", "fp32") for e in _encoders(towers)}),
             "seed": SEED,
         }
-        here = {
-            "torch": torch.__version__,
-            "device": torch.device(device).type,
-            "machine": machine_name(device),
-            "threads": torch.get_num_threads(),
-        }
+        here = made_here(device)
         if rehearse:
             return cls(Snapshots(Path(), towers, half), name_of(settings), experts, usable, rehearse)
         folder, made_with = found_folder(cache_root() / "banks", settings, here)

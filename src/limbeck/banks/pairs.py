@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING, Any, Self
 
 import torch
 
-from limbeck.banks.folder import Shapes, computing_as, found_folder, holds, name_of, write_tensors
+from limbeck.banks.folder import Shapes, computing_as, found_folder, holds, made_here, name_of, write_tensors
 from limbeck.data import cache_root
 from limbeck.encoders import ConvNet, Encoder, Kernels, Precision, Weights, encoders_for
-from limbeck.encoders.machine import machine_name
 from limbeck.errors import ConfigError, DataError, NumericsError, ResumeError, nearest
 from limbeck.rng import key, stream
 from limbeck.training import Recipe, Rows, Student, predict, train
@@ -73,13 +72,7 @@ class Pairs:
             "recipe": BANK_RECIPE.to_dict(),
             "precision": precision,
         }
-        here = {
-            "torch": torch.__version__,
-            "device": torch.device(device).type,
-            "machine": machine_name(device),
-            "threads": torch.get_num_threads(),
-            "kernels": kernels,
-        }
+        here = made_here(device, kernels=kernels)
         folder, made_with = found_folder(cache_root() / "banks", settings, here)
         encoders = encoders_for(chosen, channels=channels, kernels=made_with["kernels"], precision=precision)
         student = Student(encoders, chosen, len(store.classes))
@@ -162,12 +155,7 @@ class Pairs:
 
     def _made_here(self) -> dict[str, Any]:
         """What this member was made with: another machine may have gone on with the bank."""
-        return {
-            **self.made_with,
-            "torch": torch.__version__,
-            "device": self.device.type,
-            "machine": machine_name(self.device),
-        }
+        return {**made_here(self.device), **{k: v for k, v in self.made_with.items() if k in ("threads", "kernels")}}
 
 
 def member_seed(member: int) -> int:

@@ -99,6 +99,12 @@ class PairTrial:
     def rules(self) -> Protocol:
         return pair_rules(self.protocol)
 
+    @property
+    def recipe(self) -> PairRecipe:
+        """The protocol's."""
+        assert isinstance(self.rules.recipe, PairRecipe)
+        return self.rules.recipe
+
     @cached_property
     def train_pairs(self) -> Pairs:
         """The real training pairs: what pretrained towers are made from, and what whole data is."""
@@ -119,10 +125,9 @@ class PairTrial:
     @cached_property
     def training(self) -> tuple[PairRecipe, Similarity | None]:
         """The recipe, and what it holds pairs to be."""
-        assert isinstance(self.rules.recipe, PairRecipe)
         if self.synthetic is None or not self.as_published:
-            return self.rules.recipe, None
-        return as_published(self.rules.recipe, self.synthetic, list(self.train_pairs.modalities), self.device)
+            return self.recipe, None
+        return as_published(self.recipe, self.synthetic, list(self.train_pairs.modalities), self.device)
 
     @property
     def told(self) -> dict[str, Any]:
@@ -135,6 +140,7 @@ class PairTrial:
             "towers": {name: {**self.towers_of.get(name, {}), "id": t.id} for name, t in self.towers.items()},
             "rates": recipe.to_dict()["rates"],
             "loss": recipe.loss,
+            **({"temperature": recipe.temperature} if recipe.temperature != self.recipe.temperature else {}),
             "similarity": similarity is not None,
             "device": str(self.device),
             "kernels": self.kernels,
@@ -198,8 +204,8 @@ def require_towers(rules: Protocol, towers: TwoTower) -> None:
 def as_published(
     recipe: PairRecipe, synthetic: SyntheticSet, modalities: Sequence[str], device: str | torch.device
 ) -> tuple[PairRecipe, Callable[[torch.Tensor], torch.Tensor] | None]:
-    """``recipe`` with the learnt step sizes and the loss that a set carries, and its similarity; what it does not
-    carry stays the recipe's.
+    """``recipe`` with the learnt step sizes, the loss and the temperature that a set carries, and its similarity; what
+    it does not carry stays the recipe's.
 
     Raises NumericsError where a learnt step size is no rate.
     """
@@ -210,7 +216,8 @@ def as_published(
             raise NumericsError(f"the set's step sizes are {rates}", where="--as-published", hint="Leave it out.")
         recipe = dataclasses.replace(recipe, rates=rates)
     loss = synthetic.provenance.get("loss", "weighted_bce" if alike is not None else recipe.loss)
-    recipe = dataclasses.replace(recipe, loss=loss)
+    temperature = synthetic.provenance.get("temperature", recipe.temperature)
+    recipe = dataclasses.replace(recipe, loss=loss, temperature=temperature)
     return recipe, None if alike is None else alike.to(device).rows
 
 

@@ -18,7 +18,7 @@ LAST_DIGITS = ("device", "kernels", "threads", "at_once", "torch")
 """Settings of a score that change its last digits at most."""
 OF_SET = ("training_items", "training_pairs", "missing_classes", "epochs")
 """Settings of a score that tell of the set, not of how it was scored."""
-LEARNT = ("rates", "loss", "similarity")
+LEARNT = ("rates", "loss", "similarity", "temperature")
 """Settings that as published are the set's own."""
 FREE = frozenset(("data", "seed", "pairs", "per_class", "device", "kernels", "threads", "group", "real_group"))
 KEPT = frozenset(("cache", "cache_limit", "checkpoint_every", "snapshots", "tensorboard"))

@@ -208,7 +208,7 @@ class PairTrajectories(Objective):
 
     def learnt(self) -> dict[str, Any]:
         method: Any = self.method
-        return {**self._steps.learnt(), "loss": method.student_loss}
+        return {**self._steps.learnt(), "loss": method.student_loss, "temperature": method.temperature}
 
 
 def _with_values_of(towers: TwoTower, twins: TwoTower) -> TwoTower:
