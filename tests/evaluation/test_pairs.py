@@ -82,7 +82,8 @@ def test_a_score_is_that_of_a_plain_script(store: Any, protocol: str, published:
     )  # fmt: skip
     recipe: Any = rules.recipe
     if published:
-        recipe = dataclasses.replace(recipe, rates={"image": 0.02, "text": 0.3}, loss="weighted_bce")
+        text = 0.02 if protocol == "retrieval-vld" else 0.3  # which has one rate for both
+        recipe = dataclasses.replace(recipe, rates={"image": 0.02, "text": text}, loss="weighted_bce")
     alike = synthetic.similarity.full() if published else None
     expected = literal_scores(alike, recipe, towers, synthetic, store, 3)
     assert found["runs"][0]["scores"] == pytest.approx(expected)
@@ -180,8 +181,6 @@ def test_a_judge_scores_as_students_of_other_seeds_do(store: Any, monkeypatch: p
     assert judge(synthetic) == found
     monkeypatch.setattr("limbeck.evaluation.pairs.key", lambda seed, _: key(seed, "judge"))
     assert score(synthetic, store, seeds=[4, 5], split="validation")["mean"] == pytest.approx(found)
-    own = Judge(towers, validation, protocol="retrieval-frozen-heads", seeds=(4, 5), with_learnt=True)
-    assert own(synthetic) != found
 
 
 @pytest.mark.usefixtures("_quick")

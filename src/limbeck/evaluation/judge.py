@@ -14,7 +14,7 @@ from limbeck.data.pairs import Pairs
 from limbeck.encoders.tower import TwoTower
 from limbeck.errors import ConfigError
 from limbeck.evaluation.gallery import Gallery
-from limbeck.evaluation.pair_trial import as_published, pair_rules, require_towers, two_modalities
+from limbeck.evaluation.pair_trial import pair_rules, require_towers, two_modalities
 from limbeck.rng import key
 from limbeck.training.pair_data import Lifted, SyntheticPairs
 from limbeck.training.pairs import PairRecipe, train_pairs
@@ -35,7 +35,6 @@ class Judge:
         pairs: of the split, ``Pairs.of(store, "validation", modalities=..., captions=...)``.
         protocol: one by pairs that suits the towers.
         seeds: of the students; those that score a finished set are others, whatever their seeds.
-        with_learnt: train with the similarity, step sizes and loss that the set carries.
 
     Raises:
         ConfigError: no protocol by pairs, or one that trains a tower that stands still, or the other way round.
@@ -49,7 +48,6 @@ class Judge:
         protocol: str = "retrieval-mdm",
         seeds: Sequence[int] = (0,),
         device: str | torch.device = "cpu",
-        with_learnt: bool = False,
     ) -> None:
         rules = pair_rules(protocol)
         require_towers(rules, towers)
@@ -57,7 +55,7 @@ class Judge:
             raise ConfigError("a judge needs at least one seed")
         assert isinstance(rules.recipe, PairRecipe)
         self.towers, self.seeds, self.device = towers, tuple(seeds), device
-        self.recipe, self.with_learnt = rules.recipe, with_learnt
+        self.recipe = rules.recipe
         self.gallery = Gallery(pairs, towers, device)
 
     def __call__(self, synthetic: SyntheticSet) -> dict[str, float]:
@@ -67,15 +65,8 @@ class Judge:
         data: SyntheticPairs | Lifted = SyntheticPairs(two_modalities(synthetic, modalities), self.device)
         if self.recipe.augment == "none":
             data = Lifted(data, self.towers)
-        recipe, similarity = self.recipe, None
-        if self.with_learnt:
-            recipe, similarity = as_published(recipe, synthetic, list(modalities), self.device)
         found = [
-            self.gallery.scores(
-                train_pairs(
-                    self.towers, data, recipe, key(seed, "judge"), device=self.device, similarity=similarity
-                )
-            )
+            self.gallery.scores(train_pairs(self.towers, data, self.recipe, key(seed, "judge"), device=self.device))
             for seed in self.seeds
-        ]  # fmt: skip
+        ]
         return {metric: sum(scores[metric] for scores in found) / len(found) for metric in found[0]}

@@ -127,7 +127,8 @@ class PairTrial:
         """The recipe, and what it holds pairs to be."""
         if self.synthetic is None or not self.as_published:
             return self.recipe, None
-        return as_published(self.recipe, self.synthetic, list(self.train_pairs.modalities), self.device)
+        names = list(self.train_pairs.modalities)
+        return as_published(self.recipe, self.synthetic, names, self.device, self.rules.one_rate)
 
     @property
     def told(self) -> dict[str, Any]:
@@ -202,16 +203,23 @@ def require_towers(rules: Protocol, towers: TwoTower) -> None:
 
 
 def as_published(
-    recipe: PairRecipe, synthetic: SyntheticSet, modalities: Sequence[str], device: str | torch.device
+    recipe: PairRecipe,
+    synthetic: SyntheticSet,
+    modalities: Sequence[str],
+    device: str | torch.device,
+    one_rate: bool = False,
 ) -> tuple[PairRecipe, Callable[[torch.Tensor], torch.Tensor] | None]:
     """``recipe`` with the learnt step sizes, the loss and the temperature that a set carries, and its similarity; what
     it does not carry stays the recipe's.
+
+    Args:
+        one_rate: both towers learn at the first one's step size.
 
     Raises NumericsError where a learnt step size is no rate.
     """
     sizes, alike = synthetic.provenance.get("step_sizes"), synthetic.similarity
     if isinstance(sizes, Mapping) and set(modalities) <= set(sizes):
-        rates = {name: sizes[name] for name in modalities}
+        rates = {name: sizes[modalities[0] if one_rate else name] for name in modalities}
         if not all(isinstance(rate, int | float) and 0 < rate < math.inf for rate in rates.values()):
             raise NumericsError(f"the set's step sizes are {rates}", where="--as-published", hint="Leave it out.")
         recipe = dataclasses.replace(recipe, rates=rates)

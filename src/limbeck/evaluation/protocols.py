@@ -32,6 +32,7 @@ class Protocol:
         fusion: how the modalities' outputs become one prediction; "arcface" is one classifier for both (retrieval);
             of no meaning for pairs.
         frozen: of pairs: the first tower stands still and a head on it learns.
+        one_rate: of pairs, as published: both towers learn at the first one's step size.
         recipe: how students are trained.
         source: where the numbers come from.
     """
@@ -44,6 +45,7 @@ class Protocol:
     selection: str = "last epoch"
     fusion: str = "ensemble"
     frozen: bool = False
+    one_rate: bool = False
     recipe: Recipe | PairRecipe = field(default_factory=Recipe)
 
     def card(self) -> dict[str, Any]:
@@ -96,9 +98,10 @@ PROTOCOLS: dict[str, Protocol] = {
             version=1,
             description="IR@K and TR@K of two towers trained on pairs as MTT-VL scores its sets: 51 epochs of SGD at "
             "a constant rate, batches of 64, InfoNCE, no augmentation. The rate is the learnt one's start, 0.1; "
-            "--as-published takes what the set has learnt.",
+            "--as-published takes the one that the set has learnt for pictures, for both towers.",
             source="MTT-VL (VL-Distill), code (docs/image_text.md)",
             task="pairs",
+            one_rate=True,
             recipe=PairRecipe(epochs=51, batch=64, rates=0.1),
         ),
         Protocol(
