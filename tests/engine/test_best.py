@@ -80,3 +80,11 @@ def test_what_was_kept_is_cleared(tmp_path):
     clear(tmp_path)
     assert not (tmp_path / "best").exists()
     clear(tmp_path)  # nothing there is no error
+
+
+@pytest.mark.parametrize("text", [None, "{", "{}", '{"looks": [1]}'])
+def test_a_run_does_not_go_on_without_its_looks(tmp_path, text):
+    if text is not None:
+        (tmp_path / "validation.json").write_text(text)
+    with pytest.raises(FormatError, match="Start a new run"):
+        Best(tmp_path, _judge, patience=2, resumed=3)

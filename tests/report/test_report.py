@@ -247,6 +247,10 @@ def test_a_coreset_is_called_one(tmp_path):
     assert "began as" not in page.text
     assert "loss curves" not in page.text
     assert len(page.sources("audio")) == 6
+    synthetic.provenance.update(method="lors", steps_taken=20)
+    text = read(write_report(make_run(tmp_path / "kept", synthetic, initial=False, metrics=0))).text
+    assert "A coreset" not in text
+    assert "of the steps that were taken (20) none" in text
 
 
 @pytest.mark.parametrize("modality", [IMAGE, SOUND, Depth(shape=(1, 8, 8)), Feature(shape=(40,)), Text(shape=(7,))])

@@ -45,9 +45,13 @@ def found_folder(root: Path, settings: Mapping[str, Any], made_with: Mapping[str
             where=folder,
             hint="Set LIMBECK_CACHE to a folder that can be.",
         ) from error
-    about = read_json(file)
+    again = "Remove the folder: the bank is trained again."
+    try:
+        about = read_json(file)
+    except FormatError as error:
+        raise FormatError(error.what, where=file, hint=again) from error
     if not isinstance(about.get("made_with"), dict) or not made_with.keys() <= about["made_with"].keys():
-        raise FormatError("is damaged", where=file, hint="Remove the folder: the bank is trained again.")
+        raise FormatError("is damaged", where=file, hint=again)
     return folder, about["made_with"]
 
 

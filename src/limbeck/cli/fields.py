@@ -50,7 +50,7 @@ def add_settings(
     for field in dataclasses.fields(settings):
         default = (shown or {}).get(field.name, field.default)
         about = texts.get(field.name, "").replace("``", "`")
-        ending = "" if default in (None, dataclasses.MISSING) else f" [{default if default != '' else 'none'}]"
+        ending = "" if default in (None, dataclasses.MISSING) else f" [{_shown(default)}]"
         kind = hints[field.name]
         parser.add_argument(
             f"--{prefix}{field.name.replace('_', '-')}",
@@ -83,6 +83,13 @@ def seeds(text: str) -> list[int]:
         return found
     except ValueError:
         raise ConfigError(f"seeds are {text!r}", hint="Write 3, or 0,2,5, or 0:5 for 0 to 4.") from None
+
+
+def _shown(default: Any) -> str:
+    """A default as it is typed."""
+    if isinstance(default, bool):
+        return str(default).lower()
+    return "none" if default == "" else str(default)
 
 
 def _typed(kind: Any) -> Any:

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import inspect
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from limbeck.cli.fields import add_settings, new_parser
 
 if TYPE_CHECKING:
     from jsonargparse import ArgumentParser
 
+    from limbeck.methods import Method
+
 __all__ = ["OPTIONS"]
 
 SIZED = ("steps", "real_batch", "channels")
 SIZES = "by method and size of the media"
+PAIRS = (100, 200, 500)
+"""Budgets that methods by pairs were published at."""
 
 
 def _distill(parser: ArgumentParser) -> None:
@@ -39,8 +43,21 @@ def _by_method(parser: ArgumentParser, *, estimate: bool) -> None:
             sub.add_argument("--resume", action="store_true", help="go on with the run in --out")
         else:
             _json(sub)
-        add_settings(sub, RunSettings, shown=dict.fromkeys(SIZED, SIZES) | dict(method.defaults))
+        add_settings(sub, RunSettings, shown=_shown(method))
         add_settings(sub, method, prefix="method.")
+
+
+def _shown(method: type[Method]) -> dict[str, Any]:
+    """By setting, what the help says of a default that is not the engine's."""
+    from limbeck.synthetic import Budget
+
+    published: dict[str, list[Any]] = {}
+    for pairs in PAIRS if method.by == ("pairs",) else ():
+        for name, value in method.published(Budget(pairs=pairs)).items():
+            published.setdefault(name, []).append(value)
+    budgets = f"by --pairs: {', '.join(map(str, PAIRS))} or the nearest"
+    hanging = {name: f"{', '.join(f'{v:g}' for v in values)} {budgets}" for name, values in published.items()}
+    return dict.fromkeys(SIZED, SIZES) | hanging | dict(method.defaults)
 
 
 def _evaluate(parser: ArgumentParser) -> None:

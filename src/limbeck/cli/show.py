@@ -25,6 +25,9 @@ def done(synthetic: SyntheticSet, folder: Path) -> None:
     """What a run came to, and what to do with it."""
     items = len(synthetic) * synthetic.factor**2
     print(f"{folder}: {len(synthetic)} items ({size(synthetic.bytes)}), decoding to {items}")
+    made = synthetic.provenance
+    if "steps_taken" in made:
+        print(f"  kept:   step {made['steps_done']} of {made['steps_taken']}, which the validation split likes best")
     print(f"  score:  limbeck evaluate {folder} --whole")
     print(f"  look:   limbeck report {folder}")
     print(f'  use:    limbeck.load("{folder}").torch()')

@@ -179,5 +179,6 @@ def _mapped(folder: Path, total: int, encoder: SentenceEncoder) -> Array:
         if read_json(folder / "about.json").get("digest") != digest(file, offset, sampled=True):
             raise FormatError("is not what was written: edited or damaged", where=file)
     except FormatError as error:
-        raise FormatError(error.what, where=file, hint="Remove its folder: the vectors are made again.") from error
+        hint = "Remove its folder: the vectors are made again."
+        raise FormatError(error.what, where=error.where, hint=hint) from error
     return vectors

@@ -40,9 +40,7 @@ class Best:
     def __init__(self, folder: Path, judge: Judge, *, patience: int, resumed: int) -> None:
         self.folder, self.judge, self.patience = folder, judge, patience
         path = folder / FILE
-        every = read_json(path).get("looks", []) if path.exists() else []
-        if not isinstance(every, list) or not all(isinstance(x, dict) and {"step", "score"} <= set(x) for x in every):
-            raise FormatError("is damaged", where=path, hint="Start a new run in another folder.")
+        every = _looks(path) if resumed or path.exists() else []
         self.looks: list[dict[str, Any]] = [look for look in every if look["step"] <= resumed]
 
     @property
@@ -82,6 +80,17 @@ class Best:
                 where=self.folder / FOLDER,
             )
         return synthetic
+
+
+def _looks(path: Path) -> list[dict[str, Any]]:
+    hint = "Start a new run in another folder."
+    try:
+        every = read_json(path).get("looks")
+    except FormatError as error:
+        raise FormatError(error.what, where=path, hint=hint) from error
+    if not isinstance(every, list) or not all(isinstance(x, dict) and {"step", "score"} <= set(x) for x in every):
+        raise FormatError("is damaged", where=path, hint=hint)
+    return every
 
 
 def judge_for(planned: Plan, *, progress: bool = False) -> Judge:

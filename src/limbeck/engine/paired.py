@@ -8,7 +8,10 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from limbeck.data.pairs import Pairs
+from limbeck.encoders.towers import tower_kind
+from limbeck.errors import ConfigError, nearest
 from limbeck.evaluation.pair_settings import FROZEN_HEADS, TRAINED_TOWERS, fitting_tower
+from limbeck.evaluation.protocols import PROTOCOLS
 
 if TYPE_CHECKING:
     from limbeck.data.store import PairedStore
@@ -76,14 +79,37 @@ def by_pairs(settings: RunSettings, modalities: Mapping[str, Modality]) -> bool:
 
 
 def settled(settings: RunSettings, store: PairedStore, modalities: Mapping[str, Modality]) -> RunSettings:
-    """The settings of a run by pairs, every "auto" resolved."""
+    """The settings of a run by pairs, every "auto" resolved.
+
+    Raises ConfigError on a tower that there is not and on a protocol that cannot choose the run's step.
+    """
     tower, validate = settings.tower, settings.validate
     if tower == "auto":
         tower = fitting_tower(modalities)
-    frozen = settings.frozen or tower == "patches"
+    frozen = settings.frozen or not tower_kind(tower).learns
+    still = frozen and next(iter(modalities.values())).spatial
     if validate == "auto":
-        validate = "none" if "validation" not in store.splits else FROZEN_HEADS if frozen else TRAINED_TOWERS
+        validate = "none" if "validation" not in store.splits else FROZEN_HEADS if still else TRAINED_TOWERS
+    if validate != "none":  # said here, before experts are trained
+        _refuse_judge(validate, still, store)
     return dataclasses.replace(settings, tower=tower, frozen=frozen, validate=validate)
+
+
+def _refuse_judge(validate: str, still: bool, store: PairedStore) -> None:
+    """Raises ConfigError where ``validate`` is no protocol by pairs, or does not fit the tower or the store."""
+    known = {name: rules for name, rules in PROTOCOLS.items() if rules.task == "pairs"}
+    if validate not in known:
+        hint = nearest(validate, (*known, "auto", "none"))
+        raise ConfigError(f"{validate!r} is no protocol by pairs", where="--validate", hint=hint)
+    if known[validate].frozen != still:
+        own = "trains its tower, which stands still here" if still else "keeps its tower, which learns here"
+        raise ConfigError(
+            f"{validate} {own}",
+            where="--validate",
+            hint=f"Use {FROZEN_HEADS if still else TRAINED_TOWERS}, or leave it out.",
+        )
+    if "validation" not in store.splits:
+        raise ConfigError("the set has no validation split", where="--validate", hint="Leave it out, or say none.")
 
 
 def paired(planned: Plan, *, progress: bool = False, rehearse: bool = False) -> Paired:

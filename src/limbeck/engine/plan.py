@@ -104,6 +104,7 @@ def plan(
     if budget.per_class is not None and not store.classes:
         raise ConfigError("this set has no classes", where=store.path, hint="Use --pairs.")
     pairwise = by_pairs(run, modalities)
+    _refuse_unpaired(chosen, run, pairwise)
     if pairwise:  # whether there are enough of them is known when captions have been counted
         run = settled(run, store, modalities)
     elif run.init != NOISE:
@@ -119,7 +120,6 @@ def plan(
     if run.augment:
         DSA(tuple(run.augment.split("_")))
     _refuse_unheard(chosen, run)
-    _refuse_unpaired(chosen, run, pairwise)
     flat = [name for name, m in modalities.items() if not m.spatial]
     if run.factor > 1 and flat:
         raise ConfigError(
@@ -163,7 +163,7 @@ def _refuse_unpaired(method: Method, run: RunSettings, pairwise: bool) -> None:
     if looks and run.lr_rule == "width":
         raise ConfigError(f"{method.name} has no width to take a rate by", where="--lr-rule", hint="Use plain.")
     if looks and run.augment:
-        raise ConfigError(f"{method.name} augments no synthetic pair", where="--augment", hint="Leave it empty.")
+        raise ConfigError(f"{method.name} augments no synthetic pair", where="--augment", hint="Leave it out.")
 
 
 def pixel_rates(planned: Plan) -> dict[str, float]:

@@ -35,7 +35,7 @@ from limbeck.engine.metrics import MetricsFile
 from limbeck.engine.numerics import Numerics
 from limbeck.engine.paired import RESOLVED, paired
 from limbeck.engine.plan import Plan, plan, present, provenance, versions
-from limbeck.errors import ConfigError, DataError, LimbeckError, MissingDependencyError, ResumeError
+from limbeck.errors import ConfigError, LimbeckError, ResumeError
 from limbeck.files import read_json
 from limbeck.methods import method_class
 from limbeck.progress import Progress
@@ -91,7 +91,7 @@ def distill(
             return SyntheticSet.load(folder / "synthetic")
         try:
             return _execute(folder, planned, progress)
-        except (ConfigError, DataError, MissingDependencyError):
+        except LimbeckError:
             if not resume:
                 withdraw(folder)
             raise

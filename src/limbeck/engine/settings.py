@@ -36,7 +36,7 @@ class RunSettings:
         lr_rule: "width" multiplies the rate by 6272 / D, because losses are summed over D features; "plain" takes it
             as it is.
         momentum: of SGD (0.5 in AVDD).
-        real_batch: real items of each class a step, without replacement (128 in AVDD).
+        real_batch: real items of each class, or real pairs, a step, without replacement (128 in AVDD).
         real_statistics: "batch" draws ``real_batch`` items of each class (the papers), "class" looks at all of them.
         draws: DSA parameters a pair of a bank is looked through with under "class" statistics.
         channels: width of the ConvNets (128 in the papers).
@@ -52,7 +52,7 @@ class RunSettings:
         group: classes a forward takes together on the synthetic side; measured once for the machine by default.
         real_group: the same on the real side.
         captions: frozen encoder of captions: bert, distilbert, minilm, hashing, or a model's folder. This and the next
-            five are of runs by pairs.
+            seven are of runs by pairs.
         tower: of the first modality: nfnet, nf_resnet50, nf_regnet, vit, patches, convnet, lenet, alexnet, vgg11,
             resnet18; "auto" is the papers' nfnet for large pictures and convnet else.
         frozen: keep the tower as it is and train a head on it.

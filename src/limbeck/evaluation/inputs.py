@@ -27,7 +27,11 @@ def columns_of(synthetic: SyntheticSet | None, store: PairedStore, names: Sequen
         ShapeError: the set's modalities or classes are not the store's.
     """
     if not store.classes:
-        raise DataError("students need labels to train on; this set has none", where=store.path)
+        raise DataError(
+            "students need labels to train on; this set has none",
+            where=store.path,
+            hint="Pairs are scored by retrieval-mdm and its kin: `limbeck protocols`.",
+        )
     available = store.modalities if synthetic is None else synthetic.modalities
     for name in names or ():
         if name not in available:

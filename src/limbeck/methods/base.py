@@ -131,7 +131,8 @@ class Method:
             )
         by = "class" if budget.per_class is not None else "pairs"
         if by not in self.by:
-            raise ConfigError(f"{self.name} takes no budget by {by}", hint=f"It works by {' or '.join(self.by)}.")
+            asked = " or ".join({"class": "--per-class", "pairs": "--pairs"}[known] for known in self.by)
+            raise ConfigError(f"{self.name} takes no budget by {by}", hint=f"Say how much with {asked}.")
 
     @classmethod
     def card(cls) -> dict[str, Any]:

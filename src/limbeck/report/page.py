@@ -103,6 +103,7 @@ def _content(run: Run) -> dict[str, Any]:
         "chart": loss_chart(run.metrics),
         "looks": line_chart({"validation": run.looks}, steps=len(run.looks)) if len(run.looks) > 1 else None,
         "kept": provenance.get("steps_done"),
+        "taken": provenance.get("steps_taken"),
         "files": _files(run),
         "missing": run.missing,
         "settings": _flat({k: v for k, v in run.config.items() if k != "data"}),
