@@ -81,6 +81,8 @@ def _mixed(kept: Sequence[Mapping[str, Scored]]) -> ConfigError:
 def _unequal(one: Scored, other: Scored) -> dict[str, tuple[Any, Any]]:
     a, b = meaning(one.result), meaning(other.result)
     names = dict.fromkeys([*a, *b])
+    if a.get("as_published") != b.get("as_published"):
+        names = {"as_published": None}  # which the others follow from
     return {n: (a.get(n, "not told"), b.get(n, "not told")) for n in names if a.get(n) != b.get(n)}
 
 
@@ -97,6 +99,8 @@ def in_words(value: Any) -> str:
 
 
 def _way_out(one: Scored, other: Scored) -> str:
+    if one.result.get("as_published") != other.result.get("as_published"):
+        return "Score both without --as-published, or both with it."
     if one.result["protocol"] != other.result["protocol"]:
         return "Say --protocol NAME to take one of several scores that runs hold, or score both under one."
     return "Name files (RUN/results/*.json) where a run holds several scores, or score both runs alike."

@@ -80,7 +80,7 @@ class PairTrial:
         refuse_repeats("--students", self.students)
         if self.select not in SELECTIONS:
             raise ConfigError(
-                f"unknown selection {self.select!r}", where="--select", hint=nearest(self.select, SELECTIONS)
+                f"unknown selection {self.select!r}", where="--select", hint=f"It is one of {', '.join(SELECTIONS)}."
             )
         if self.select == "validation" and self.split == "validation":
             raise ConfigError(
