@@ -16,7 +16,7 @@ from limbeck.data.pairs import Pairs
 from limbeck.encoders import Kernels, Precision
 from limbeck.encoders.tower import TwoTower
 from limbeck.encoders.towers import tower_kind
-from limbeck.errors import ConfigError, NumericsError, ShapeError, nearest
+from limbeck.errors import ConfigError, NumericsError, ShapeError
 from limbeck.evaluation.gallery import Gallery
 from limbeck.evaluation.protocols import SELECTIONS, Protocol
 from limbeck.evaluation.protocols import protocol as named_protocol
