@@ -74,13 +74,16 @@ ABLATION = {
     "chordal kernel": Row("mdm", {}, {"kernel": "chordal"}),
     "cosine kernel": Row("mdm", {}, {"kernel": "cosine"}),
     "unbiased estimator": Row("mdm", {}, {"biased": False}),
-    "LoRS by the exact gradient": Row("lors", {}, {"gradient": "exact"}),
-    "TESLA by the exact gradient": Row("tesla_wbce", {}, {"gradient": "exact"}),
     "LoRS from k-means medoids": Row("lors", {"init": "kmeans"}),
+}
+EXACT = {
+    "TESLA by the exact gradient": Row("tesla_wbce", {}, {"gradient": "exact"}),
+    "LoRS by the exact gradient": Row("lors", {}, {"gradient": "exact"}),
 }
 CROSS = {name: row for name, row in (CORESETS | METHODS).items() if name not in ("Herding", "K-center", "Forgetting")}
 ROWS = {
-    "main": CORESETS | METHODS, "convnet": CORESETS | METHODS, "cross": CROSS, "ablation": ABLATION, "rates": METHODS,
+    "main": CORESETS | METHODS, "convnet": CORESETS | METHODS, "cross": CROSS, "ablation": ABLATION | EXACT,
+    "rates": METHODS | EXACT,
 }  # fmt: skip
 STUDENTS = {"convnet": {}, "lenet": {}, "random convnet": {"students": ("convnet",), "pretrained": "none"}}
 """Of part "cross", which scores the sets of "main"."""
@@ -101,7 +104,8 @@ def main() -> None:
     with multiprocessing.get_context("spawn").Pool(options.workers, maxtasksperchild=20) as pool:
         found = dict(pool.imap_unordered(work, [(options, rows[c[0]], *c) for c in cells], chunksize=1))
     if options.part == "rates":
-        chosen = choose(found, rows)
+        before = json.loads(chosen_file(options).read_text()) if chosen_file(options).exists() else {}
+        chosen = before | choose(found, rows)
         chosen_file(options).write_text(json.dumps(chosen, indent=1))
         print(json.dumps(chosen, indent=1))
     print(f"{len(cells)} sets in {time.monotonic() - began:.0f} s")
@@ -141,7 +145,7 @@ def cell(options, row: Row, name: str, pairs: int, seed: int, trial: int | None)
     part = "main" if options.part == "cross" else options.part
     folder = options.out.joinpath(options.towers, part, file_name(name), str(pairs), str(seed), *place)
     if not (folder / "synthetic").exists():
-        settings, own = wanted(options, row, pairs, trial)
+        settings, own = wanted(options, row, name, pairs, trial)
         limbeck.distill(
             row.method, options.data, out=folder, resume=(folder / "run.json").exists(), pairs=pairs, seed=seed,
             method_settings=own, **settings,
@@ -173,7 +177,7 @@ def scorings(options, row: Row) -> dict[str, dict[str, Any]]:
     return plain | {f"{protocol} as published": {"protocol": protocol, "as_published": True}}
 
 
-def wanted(options, row: Row, pairs: int, trial: int | None) -> tuple[dict[str, Any], dict[str, Any]]:
+def wanted(options, row: Row, name: str, pairs: int, trial: int | None) -> tuple[dict[str, Any], dict[str, Any]]:
     """Settings of the run, and of its method."""
     settings = {**(FROZEN if options.towers == "frozen" else TRAINED), "captions": options.captions, **row.settings}
     settings |= {"device": options.device, "threads": options.threads}
@@ -181,7 +185,7 @@ def wanted(options, row: Row, pairs: int, trial: int | None) -> tuple[dict[str, 
     if not row.steps:
         return settings, own
     settings |= {"steps": options.steps, "validate": "auto", "validate_every": 25, "patience": 8}
-    rates = chosen_rates(options, row, pairs) if trial is None else dict(TRIALS[row.method][trial])
+    rates = chosen_rates(options, row, name, pairs) if trial is None else dict(TRIALS[row.method][trial])
     settings["lr"] = rates.pop("lr")
     experts = dict(EXPERTS[options.towers])
     if row.method != "mdm":
@@ -189,12 +193,14 @@ def wanted(options, row: Row, pairs: int, trial: int | None) -> tuple[dict[str, 
     return settings, experts | rates | own
 
 
-def chosen_rates(options, row: Row, pairs: int) -> dict[str, Any]:
-    name = next(name for name, known in METHODS.items() if known.method == row.method)
+def chosen_rates(options, row: Row, name: str, pairs: int) -> dict[str, Any]:
+    """Of the row where it has had its own trials, else of its method."""
+    method = next(name for name, known in METHODS.items() if known.method == row.method)
     path = chosen_file(options)
     if not path.exists():
         raise SystemExit(f"{path} is not there: run --part rates --towers {options.towers} first")
-    return dict(json.loads(path.read_text())[f"{name}/{pairs}"]["rates"])
+    chosen = json.loads(path.read_text())
+    return dict(chosen.get(f"{name}/{pairs}", chosen[f"{method}/{pairs}"])["rates"])
 
 
 def chosen_file(options) -> Path:
