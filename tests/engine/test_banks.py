@@ -140,6 +140,7 @@ def test_ctrl_c_is_told_and_the_same_command_goes_on(toy: Any, tmp_path: Path) -
         env={**os.environ, "LIMBECK_CACHE": str(tmp_path), "PYTHONPATH": str(Path(limbeck.__file__).parents[1])},
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # ignored where tests run in the background
     )
     deadline = time.monotonic() + 60
     while not any(tmp_path.glob("banks/*/000.safetensors")) and time.monotonic() < deadline:

@@ -41,7 +41,7 @@ def test_experts_are_the_methods(store, small, asked):
     own = planned(store, small, own={"experts": 3, "expert_epochs": 2, "expert_rate": 0.05, "expert_batch": 32})
     pool = merged_pool(own, Paired(own))
     assert {**asked[0], "recipe": None} == {
-        "experts": 3, "epochs": 2, "recipe": None, "device": "cpu", "progress": False, "rehearse": False
+        "experts": 3, "epochs": 2, "recipe": None, "half": False, "device": "cpu", "progress": False, "rehearse": False
     }  # fmt: skip
     recipe = asked[0]["recipe"]
     assert (recipe.rates, recipe.batch, recipe.momentum, recipe.augment) == (0.05, 32, 0.0, "randaugment")
