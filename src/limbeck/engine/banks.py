@@ -11,7 +11,7 @@ from limbeck.banks.projection import Kind
 from limbeck.data import open_data
 from limbeck.encoders.build import fitting_channels
 from limbeck.encoders.machine import choose_device
-from limbeck.engine.initial import chosen_modalities
+from limbeck.engine.settings import chosen_modalities
 from limbeck.errors import ConfigError, nearest
 
 if TYPE_CHECKING:

@@ -10,7 +10,8 @@ import numpy as np
 import torch
 
 from limbeck.engine.evidence import TrainedEvidence
-from limbeck.errors import ConfigError, nearest
+from limbeck.engine.settings import NOISE, chosen_modalities
+from limbeck.errors import ConfigError
 from limbeck.rng import stream
 from limbeck.selection import select
 from limbeck.synthetic import Budget, SyntheticSet
@@ -23,23 +24,7 @@ if TYPE_CHECKING:
     from limbeck.engine.settings import RunSettings
     from limbeck.modalities import Modality
 
-__all__ = ["NOISE", "chosen_modalities", "initial_set"]
-
-NOISE = "noise"
-"""First items that are no real items: normalised values drawn from N(0, 1), as DC's code does; in runs by pairs, spread
-as the real ones are, as MDM's code does."""
-
-
-def chosen_modalities(store: PairedStore, names: tuple[str, ...] | None) -> dict[str, Modality]:
-    """The modalities a run uses, in the store's order. Raises ConfigError on a name the store has not, or one twice."""
-    for name in names or ():
-        if name not in store.modalities:
-            raise ConfigError(
-                f"the set has no modality {name!r}", where="--modalities", hint=nearest(name, store.modalities)
-            )
-    if len(set(names or ())) < len(names or ()):
-        raise ConfigError(f"{', '.join(names or ())} names one twice", where="--modalities", hint="Name each one once.")
-    return {name: m for name, m in store.modalities.items() if names is None or name in names}
+__all__ = ["initial_set"]
 
 
 def initial_set(

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from limbeck.engine.initial import NOISE
 from limbeck.engine.pair_evidence import TrainedPairs
+from limbeck.engine.settings import NOISE
 from limbeck.errors import DataError
 from limbeck.rng import numpy_stream, stream
 from limbeck.selection import select_pairs

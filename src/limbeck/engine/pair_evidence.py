@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from limbeck.banks.pair_dynamics import PairDynamics
     from limbeck.engine.numerics import Numerics
     from limbeck.engine.paired import Paired
-    from limbeck.selection.pairs import Model
+    from limbeck.selection.evidence import Model
 
 __all__ = ["TrainedPairs"]
 

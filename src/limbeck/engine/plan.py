@@ -12,10 +12,9 @@ from limbeck.augment import DSA
 from limbeck.config import build, settings_hash
 from limbeck.data import open_data
 from limbeck.encoders import PUBLISHED_WIDTH
-from limbeck.engine.initial import NOISE, chosen_modalities
 from limbeck.engine.numerics import Numerics
 from limbeck.engine.paired import SETTINGS, Paired, by_pairs, paired, settled
-from limbeck.engine.settings import RunSettings, resolve
+from limbeck.engine.settings import NOISE, RunSettings, chosen_modalities, resolve
 from limbeck.errors import ConfigError, MissingDependencyError, nearest
 from limbeck.methods import Method, method_class
 from limbeck.selection import SELECTIONS, check_selection

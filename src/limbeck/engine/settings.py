@@ -9,14 +9,19 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from limbeck.config import build
-from limbeck.errors import ConfigError
+from limbeck.errors import ConfigError, nearest
 from limbeck.synthetic import Budget
 
 if TYPE_CHECKING:
     from limbeck.data.store import PairedStore
     from limbeck.methods import Method
+    from limbeck.modalities import Modality
 
-__all__ = ["RunSettings", "preset", "resolve"]
+__all__ = ["NOISE", "RunSettings", "chosen_modalities", "preset", "resolve"]
+
+NOISE = "noise"
+"""First items that are no real items: normalised values drawn from N(0, 1), as DC's code does; in runs by pairs, spread
+as the real ones are, as MDM's code does."""
 
 
 @dataclass(frozen=True)
@@ -174,3 +179,15 @@ def resolve(method: type[Method], store: PairedStore, given: Mapping[str, Any]) 
     if settings.per_class is None and settings.pairs is None:
         settings = dataclasses.replace(settings, per_class=1)
     return settings
+
+
+def chosen_modalities(store: PairedStore, names: tuple[str, ...] | None) -> dict[str, Modality]:
+    """The modalities a run uses, in the store's order. Raises ConfigError on a name the store has not, or one twice."""
+    for name in names or ():
+        if name not in store.modalities:
+            raise ConfigError(
+                f"the set has no modality {name!r}", where="--modalities", hint=nearest(name, store.modalities)
+            )
+    if len(set(names or ())) < len(names or ()):
+        raise ConfigError(f"{', '.join(names or ())} names one twice", where="--modalities", hint="Name each one once.")
+    return {name: m for name, m in store.modalities.items() if names is None or name in names}

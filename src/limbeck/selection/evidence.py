@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 
@@ -12,11 +12,13 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from limbeck.selection.kmeans import Halves
-    from limbeck.selection.pairs import Model
 
-__all__ = ["Array", "Evidence", "Group", "PairEvidence"]
+__all__ = ["Array", "Evidence", "Group", "Model", "PairEvidence"]
 
 Array = np.ndarray[Any, Any]
+Model = Literal["warm-up", "pretrained", "merged"]
+"""Whose embeddings: towers warmed up on the real pairs, towers as every network of theirs starts, or a merger of
+experts."""
 
 
 class Evidence(Protocol):

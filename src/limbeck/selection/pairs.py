@@ -11,19 +11,16 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 from limbeck.errors import ConfigError, nearest
 from limbeck.rng import numpy_stream, stream
-from limbeck.selection.evidence import Array, PairEvidence
+from limbeck.selection.evidence import Array, Model, PairEvidence
 from limbeck.selection.forgetting import NeverLearnt, Order, forgetting_ranking
 
 if TYPE_CHECKING:
     from limbeck.selection.kmeans import Halves
 
 __all__ = [
-    "Cluster", "Model", "Pairwise", "forgetting_pairs", "herding_pairs", "kcenter_pairs", "kmeans_pairs", "random_pairs"
+    "Cluster", "Pairwise", "forgetting_pairs", "herding_pairs", "kcenter_pairs", "kmeans_pairs", "random_pairs"
 ]  # fmt: skip
 
-Model = Literal["warm-up", "pretrained", "merged"]
-"""Whose embeddings: towers warmed up on the real pairs, towers as every network of theirs starts, or a merger of
-experts."""
 Cluster = Literal["joint", "first", "second"]
 """What clusters go by: both halves of a pair, or one."""
 
