@@ -155,9 +155,11 @@ def cost(about: Mapping[str, Any], as_json: bool) -> None:
         return
     print(f"{about['method']} on {about['data']}: {about['steps']} steps on {about['numerics']['device']}")
     print(f"  first run         {about['seconds_per_step']:.3f} s a step, {duration(about['seconds'])} in all")
-    print(f"  statistics cached {about['seconds_per_step_cached']:.3f} s a step, {duration(about['seconds_cached'])}")
+    if about["cache_bytes"]:  # methods that look at no class means keep none
+        cached = about["seconds_per_step_cached"]
+        print(f"  statistics cached {cached:.3f} s a step, {duration(about['seconds_cached'])}")
+        print(f"  cache on disk     {size(about['cache_bytes'])}")
     print(f"  memory            {size(about['memory_bytes'])}")
-    print(f"  cache on disk     {size(about['cache_bytes'])}")
     print(f"  the set           {size(about['set_bytes'])}")
     _print_first(about["first"])
 
