@@ -144,7 +144,7 @@ def built(encoder: Any) -> nn.Module:
         return network(encoder)
     import timm
 
-    return timm.create_model(encoder.kind.library, pretrained=False, **encoder.kind.options)
+    return timm.create_model(encoder.kind.timm, pretrained=False, **encoder.kind.options)
 
 
 class LiteralLoop:

@@ -14,8 +14,8 @@ from limbeck.banks import contrastive, patches
 from limbeck.banks.towers import build_towers
 from limbeck.data.pairs import Pairs
 from limbeck.data.toy import make_toy
-from limbeck.encoders import ConvNet, ProjectionHead, library
-from limbeck.encoders.library import LibraryTower
+from limbeck.encoders import ConvNet, ProjectionHead, from_timm
+from limbeck.encoders.from_timm import LibraryTower
 from limbeck.encoders.towers import TOWERS
 from limbeck.errors import ConfigError, FormatError, MissingDependencyError
 from limbeck.modalities import Image
@@ -171,10 +171,10 @@ def test_what_does_not_fit_is_an_error(captioned: Pairs, heard: Pairs) -> None:
         build_towers(heard, tower="nfnet")
 
 
-@pytest.mark.parametrize("name", [name for name, kind in TOWERS.items() if kind.library])
+@pytest.mark.parametrize("name", [name for name, kind in TOWERS.items() if kind.timm])
 def test_towers_of_timm_need_timm(captioned: Pairs, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    library._timm.cache_clear()
-    monkeypatch.setattr(library, "find_spec", lambda package: None if package == "torchvision" else object())
+    from_timm._timm.cache_clear()
+    monkeypatch.setattr(from_timm, "find_spec", lambda package: None if package == "torchvision" else object())
     large = {**captioned.modalities, "image": Image(shape=(3, 224, 224))}
     with pytest.raises(MissingDependencyError, match="torchvision is not installed"):
         build_towers(dataclasses.replace(captioned, modalities=large), tower=name)
@@ -184,10 +184,10 @@ def test_towers_of_timm_need_timm(captioned: Pairs, name: str, monkeypatch: pyte
 def tiny(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A library of one network of 16 numbers, from which the classifier was taken."""
     monkeypatch.setitem(TOWERS, "tiny", HEADLESS)
-    monkeypatch.setattr(library, "_timm", FakeTimm)
-    library._module.cache_clear()
+    monkeypatch.setattr(from_timm, "_timm", FakeTimm)
+    from_timm._module.cache_clear()
     yield
-    library._module.cache_clear()
+    from_timm._module.cache_clear()
 
 
 @pytest.mark.usefixtures("tiny")

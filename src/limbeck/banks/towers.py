@@ -14,7 +14,7 @@ from limbeck.banks.patches import dictionary_for, patch_dictionary
 from limbeck.encoders import Encoder, Kernels, Precision, ProjectionHead, Tower, TwoTower, Weights, encoders_for
 from limbeck.encoders.classic import classic_encoders
 from limbeck.encoders.files import read_weights
-from limbeck.encoders.library import LibraryTower, cached_weights, classifier
+from limbeck.encoders.from_timm import LibraryTower, cached_weights, classifier
 from limbeck.encoders.towers import TowerKind, tower_kind
 from limbeck.errors import ConfigError
 from limbeck.rng import stream
@@ -87,7 +87,7 @@ def build_towers(
         start = {}
     elif kind.name == "patches":
         start = {name: patch_dictionary(pairs, name, progress=progress) for name in spatial}
-    elif kind.library is not None:
+    elif kind.timm is not None:
         start = _from_file(cached_weights(tower), kind, bodies)
     else:
         fresh = _towers(pairs, kind, bodies, {}, own, learns=True)
@@ -107,9 +107,9 @@ def _bodies(
     if kind.name == "patches" and spatial:
         return {name: dictionary_for(pairs, name) for name in spatial}
     first = pairs.modalities[pairs.first]
-    if kind.library is None or list(spatial) != [pairs.first] or first.shape[0] != COLOURS:
+    if kind.timm is None or list(spatial) != [pairs.first] or first.shape[0] != COLOURS:
         kinds = " and ".join(f"{m.kind} of {' x '.join(str(n) for n in m.shape)}" for m in pairs.modalities.values())
-        wanted = "colour pictures beside vectors" if kind.library else "pictures"
+        wanted = "colour pictures beside vectors" if kind.timm else "pictures"
         raise ConfigError(
             f"the tower {kind.name} is for {wanted}, here are {kinds}",
             where="tower",
@@ -123,7 +123,7 @@ def _from_file(path: Path, kind: TowerKind, bodies: Mapping[str, Encoder]) -> St
     shapes = {name: body.shapes for name, body in bodies.items()}
     if len(bodies) == 1:
         (name,) = bodies
-        dropped = classifier(kind.name) if kind.library and not kind.options.get("num_classes", 1) else None
+        dropped = classifier(kind.name) if kind.timm and not kind.options.get("num_classes", 1) else None
         return {name: read_weights(path, shapes[name], ignored=dropped)}
     found = read_weights(path, {f"{n}/{k}": shape for n, own in shapes.items() for k, shape in own.items()})
     return {n: {k: found[f"{n}/{k}"] for k in own} for n, own in shapes.items()}

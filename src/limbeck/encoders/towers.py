@@ -21,8 +21,8 @@ class TowerKind:
 
     Args:
         description: one line.
-        library: name of the network in timm; None for the package's own.
-        options: how timm is asked for it.
+        timm: name of the network in timm; None for the package's own.
+        options: how it is asked for it.
         width: D; None where it hangs on the data.
         parameters: weights and tensors they are in, of a picture of three channels.
         learns: whether the tower itself can be trained; one that cannot has a head.
@@ -31,7 +31,7 @@ class TowerKind:
 
     name: str
     description: str
-    library: str | None = None
+    timm: str | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     width: int | None = None
     parameters: tuple[int, int] | None = None

@@ -57,7 +57,7 @@ class LibraryTower(Encoder):
     precision: Precision = "fp32"
 
     def __post_init__(self) -> None:
-        if self.kind.library is None:
+        if self.kind.timm is None:
             raise ConfigError(f"the tower {self.tower} is none of timm's", where="tower")
         if min(self.height, self.width) < SMALLEST:
             raise ConfigError(
@@ -85,7 +85,7 @@ class LibraryTower(Encoder):
 
     @property
     def id(self) -> str:
-        return f"timm-{self.kind.library}-{self.embedding}-3x{self.height}x{self.width}"
+        return f"timm-{self.kind.timm}-{self.embedding}-3x{self.height}x{self.width}"
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -159,12 +159,12 @@ def _module(tower: str) -> nn.Module:
 
 
 def _made(kind: TowerKind) -> nn.Module:
-    made: nn.Module = _timm().create_model(kind.library, pretrained=False, **kind.options)
+    made: nn.Module = _timm().create_model(kind.timm, pretrained=False, **kind.options)
     weights = list(made.parameters())
     found = (sum(math.prod(w.shape) for w in weights), len(weights))
     if kind.parameters is not None and found != kind.parameters:
         raise ConfigError(
-            f"timm's {kind.library} has {found[0]} weights in {found[1]} tensors, the papers' {kind.parameters[0]} "
+            f"timm's {kind.timm} has {found[0]} weights in {found[1]} tensors, the papers' {kind.parameters[0]} "
             f"in {kind.parameters[1]}",
             where="timm",
             hint="Use another version of timm.",
@@ -174,7 +174,7 @@ def _made(kind: TowerKind) -> nn.Module:
 
 def _settings(kind: TowerKind) -> dict[str, Any]:
     """What timm knows of the pretrained network."""
-    found = _timm().get_pretrained_cfg(kind.library)
+    found = _timm().get_pretrained_cfg(kind.timm)
     return {} if found is None else dict(found.to_dict())
 
 

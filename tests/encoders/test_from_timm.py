@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from limbeck.encoders import library
-from limbeck.encoders.library import LibraryTower, cached_weights, classifier
+from limbeck.encoders import from_timm
+from limbeck.encoders.from_timm import LibraryTower, cached_weights, classifier
 from limbeck.encoders.towers import TOWERS, tower_kind
 from limbeck.errors import ConfigError, MissingDependencyError, ShapeError
 from limbeck.rng import stream
@@ -17,17 +17,17 @@ from tests.encoders.fake_timm import TINY, FakeTimm
 needs_timm = pytest.mark.skipif(
     find_spec("timm") is None or find_spec("torchvision") is None, reason="timm and torchvision are not installed"
 )
-PUBLISHED = [name for name, kind in TOWERS.items() if kind.library]
+PUBLISHED = [name for name, kind in TOWERS.items() if kind.timm]
 
 
 @pytest.fixture
 def fake(monkeypatch: pytest.MonkeyPatch):
     made = FakeTimm()
     monkeypatch.setitem(TOWERS, "tiny", TINY)
-    monkeypatch.setattr(library, "_timm", lambda: made)
-    library._module.cache_clear()
+    monkeypatch.setattr(from_timm, "_timm", lambda: made)
+    from_timm._module.cache_clear()
     yield made
-    library._module.cache_clear()
+    from_timm._module.cache_clear()
 
 
 def test_it_is_the_module_with_the_weights_given(fake: FakeTimm) -> None:
@@ -58,7 +58,7 @@ def test_it_can_be_differentiated_twice() -> None:
 
 def functional(net: LibraryTower, weights: dict[str, torch.Tensor], x: torch.Tensor) -> torch.Tensor:
     """:meth:`LibraryTower.embed` without its float32 at the end."""
-    return torch.func.functional_call(library._module(net.tower), weights, (x,), strict=True)
+    return torch.func.functional_call(from_timm._module(net.tower), weights, (x,), strict=True)
 
 
 @pytest.mark.usefixtures("fake")
@@ -111,8 +111,8 @@ def test_a_library_that_has_another_network_is_refused(monkeypatch: pytest.Monke
 
 @pytest.mark.parametrize("package", ["timm", "torchvision"])
 def test_a_missing_package_says_what_to_install(package: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    library._timm.cache_clear()
-    monkeypatch.setattr(library, "find_spec", lambda name: None if name == package else object())
+    from_timm._timm.cache_clear()
+    monkeypatch.setattr(from_timm, "find_spec", lambda name: None if name == package else object())
     with pytest.raises(MissingDependencyError, match=f"{package} is not installed") as caught:
         LibraryTower("nfnet", 64, 64)
     assert "limbeck[timm]" in str(caught.value)
