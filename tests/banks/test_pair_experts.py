@@ -111,7 +111,7 @@ def test_fewer_are_the_first_of_more_and_nothing_is_trained_twice(pairs, cache, 
     assert len(calls) == 6
     whole = files(cache)
     assert all(whole[name] == content for name, content in small.items())
-    build(pairs, experts=2, epochs=10, kept=2)
+    build(pairs, experts=2, epochs=2)
     assert len(calls) == 6
     monkeypatch.setenv("LIMBECK_CACHE", str(tmp_path / "other"))
     build(pairs, experts=2, epochs=3)
@@ -119,7 +119,7 @@ def test_fewer_are_the_first_of_more_and_nothing_is_trained_twice(pairs, cache, 
 
 
 def test_what_is_never_asked_for_is_not_trained(pairs, calls):
-    bank = build(pairs, experts=1, epochs=10, kept=2)
+    bank = build(pairs, experts=1, epochs=2)
     assert len(calls) == 2
     assert bank.epochs == 2
     with pytest.raises(ConfigError, match=r"(?s)no snapshot 3 .* snapshots 0 to 2"):
@@ -245,6 +245,6 @@ def test_what_cannot_be_is_told(pairs):
     with pytest.raises(ConfigError, match="without momentum"):
         build(pairs, recipe=dataclasses.replace(RECIPE, momentum=0.9))
     with pytest.raises(ConfigError, match="2 experts of 0 epochs"):
-        build(pairs, kept=0)
+        build(pairs, epochs=0)
     with pytest.raises(ConfigError, match="no snapshot 0 of expert 2 of image"):
         build(pairs, rehearse=True).snapshot("image", 2, 0)

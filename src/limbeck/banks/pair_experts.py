@@ -79,7 +79,6 @@ class PairExperts:
         experts: int = 20,
         epochs: int = 10,
         recipe: PairRecipe = PAIR_EXPERT_RECIPE,
-        kept: int | None = None,
         half: bool = False,
         device: str | torch.device = "cpu",
         progress: bool = False,
@@ -92,9 +91,8 @@ class PairExperts:
 
         Args:
             pairs: of the train split.
-            experts, epochs: 20 and 10 in the papers.
+            experts, epochs: 20 and 10 in the papers; no epoch is trained beyond the last that anything will ask for.
             recipe: of the experts; its number of epochs does not count, see :func:`expert_recipe`.
-            kept: the last snapshot anything will ask for; epochs beyond it are not trained.
             half: keep what an expert moved since its start in half precision; an epoch then begins from the rounded
                 weights, whose error is below 2^-11 of what was moved.
             rehearse: train nothing, every snapshot is a fresh network: to measure a step, not to take it.
@@ -103,9 +101,8 @@ class PairExperts:
             ConfigError: no expert, no epoch, a recipe whose epochs hang together.
             NumericsError: a training diverges; names the expert and the epoch.
         """
-        usable = epochs if kept is None else min(epochs, kept)
-        if experts < 1 or usable < 1:
-            raise ConfigError(f"{experts} experts of {usable} epochs", hint="Both are 1 or more.")
+        if experts < 1 or epochs < 1:
+            raise ConfigError(f"{experts} experts of {epochs} epochs", hint="Both are 1 or more.")
         recipe = expert_recipe(towers, recipe)
         settings = {
             "version": VERSION,
@@ -119,11 +116,11 @@ class PairExperts:
         }
         here = made_here(device)
         if rehearse:
-            return cls(Snapshots(Path(), towers, half), name_of(settings), experts, usable, rehearse)
+            return cls(Snapshots(Path(), towers, half), name_of(settings), experts, epochs, rehearse)
         folder, made_with = found_folder(cache_root() / "banks", settings, here)
         files = Snapshots(folder, towers, half)
-        _train_missing(files, pairs, recipe, experts, usable, made_with, torch.device(device), progress)
-        return cls(files, name_of([settings, made_with]), experts, usable, rehearse)
+        _train_missing(files, pairs, recipe, experts, epochs, made_with, torch.device(device), progress)
+        return cls(files, name_of([settings, made_with]), experts, epochs, rehearse)
 
     def snapshot(self, name: str, expert: int, epoch: int, device: str | torch.device = "cpu") -> Tensor:
         """(P,) float32 of a modality after ``epoch`` epochs; 0 is the start. Of the mapped files only these bytes are
