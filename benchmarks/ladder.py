@@ -26,6 +26,7 @@ SMALLER = {("av_mnist", n): {"method.members": 5} for n in (1, 10)}
 GRADIENTS = {
     ("av_mnist", 1): {"steps": 40}, ("av_mnist", 10): {"steps": 50, "method.inner": 5},
     ("grid_digits", 1): {"steps": 24}, ("grid_digits", 10): {"steps": 24, "method.inner": 5},
+    ("grid_digits", 20): {"steps": 12, "method.inner": 5},
 }  # fmt: skip
 """DC and DSA: 1000 and 10,000 steps in the papers, with 50 inner epochs at 10 per class."""
 SMALL_SET = {"method.expert_batch": 32}
@@ -72,15 +73,36 @@ ABLATION = {
     "DAVDD": Row("davdd", 5, {}, BANK, SMALLER),
     "DAVDD: whole-class statistics": Row("davdd", 5, {"real_statistics": "class"}, BANK, SMALLER),
 }
+UNIFIED = {
+    "ImageBindDC": Row("imagebinddc"),
+    "as released": Row("imagebinddc", 5, {}, {"reading": "as_released"}),
+    "by distributions": Row("imagebinddc", 5, {}, {"reading": "distribution"}),
+    "uni-modal alone": Row("imagebinddc", 5, {}, {"cross": 0.0, "joint": 0.0}),
+    "without the uni-modal term": Row("imagebinddc", 5, {}, {"uni": 0.0}),
+    "without the cross-modal term": Row("imagebinddc", 5, {}, {"cross": 0.0}),
+    "without the joint-modal term": Row("imagebinddc", 5, {}, {"joint": 0.0}),
+    "root form": Row("imagebinddc", 5, {}, {"form": "root"}),
+    "MMD": Row("imagebinddc", 5, {}, {"discrepancy": "mmd"}),
+    "ImageBindDC from herding, factor 2": Row("imagebinddc", 5, {"init": "herding", "factor": 2}),
+}
+CONTROLS = {name: ROWS[name] for name in ("Random", "DM", "AVDD", FACTOR)}
+"""ImageBindDC's readings of the cross-modal and joint-modal terms (J1, J0, J2) and its terms."""
 CROSS = ("Random", FACTOR, "DC", "MTT", "DM", "AVDD", "DAVDD")
 PAIRS = (("AVDD", FACTOR), ("AVDD", "DM at AVDD's step length"), ("DAVDD", "AVDD"), ("DAVDD", FACTOR))
+UNIFIED_PAIRS = (
+    ("ImageBindDC", "Random"), ("ImageBindDC", "DM"), ("ImageBindDC", "AVDD"), ("as released", "ImageBindDC"),
+    ("by distributions", "ImageBindDC"), ("uni-modal alone", "ImageBindDC"),
+    ("without the uni-modal term", "ImageBindDC"), ("without the cross-modal term", "ImageBindDC"),
+    ("without the joint-modal term", "ImageBindDC"), ("root form", "ImageBindDC"), ("MMD", "ImageBindDC"),
+    ("ImageBindDC from herding, factor 2", "AVDD"), ("ImageBindDC from herding, factor 2", FACTOR),
+)  # fmt: skip
 """Differences that are printed, paired by seed."""
 
 
 def main() -> None:
     options = parse()
     began = time.monotonic()
-    rows = ABLATION if options.part == "ablation" else ROWS
+    rows = {"ablation": ABLATION, "unified": UNIFIED | CONTROLS}.get(options.part, ROWS)
     if options.part in ("architectures", "fusion"):
         names = CROSS if options.part == "architectures" else ("DM",)
         rows = {name: row for name, row in ROWS.items() if name in names}
@@ -102,7 +124,9 @@ def main() -> None:
             whole = pool.apply(score_whole, (options,))
     with context.Pool(options.workers) as pool:
         results = dict(pool.imap_unordered(work, [(options, rows[c[0]], *c) for c in cells], chunksize=1))
-    print(tables.table(options, rows, results, whole, PAIRS if options.part == "ladder" else ()))
+    print(
+        tables.table(options, rows, results, whole, {"ladder": PAIRS, "unified": UNIFIED_PAIRS}.get(options.part, ()))
+    )
     print(f"\n{len(cells)} sets in {time.monotonic() - began:.0f} s")
 
 
@@ -111,7 +135,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--data", required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument(
-        "--part", default="ladder", choices=("ladder", "retrieval", "architectures", "ablation", "fusion")
+        "--part", default="ladder", choices=("ladder", "unified", "retrieval", "architectures", "ablation", "fusion")
     )
     parser.add_argument("--rows", nargs="*", default=[])
     parser.add_argument("--per-class", type=int, nargs="+", default=[1, 10])

@@ -11,7 +11,16 @@ import argparse
 import statistics
 from pathlib import Path
 
-METHODS = {"dm": {}, "avdd": {}, "davdd": {"members": 4}}
+METHODS = {
+    "dm": ("dm", {}),
+    "avdd": ("avdd", {}),
+    "davdd": ("davdd", {"members": 4}),
+    "imagebinddc": ("imagebinddc", {}),
+    "as_released": ("imagebinddc", {"reading": "as_released"}),
+    "distribution": ("imagebinddc", {"reading": "distribution"}),
+    "root": ("imagebinddc", {"form": "root"}),
+}
+"""A name for each row: method and its settings."""
 RATES = (0.2, 0.02, 0.002, 0.0002)
 
 
@@ -19,7 +28,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", default="digits")
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--methods", nargs="+", default=list(METHODS))
+    parser.add_argument("--methods", nargs="+", default=["dm", "avdd", "davdd"], choices=METHODS)
     parser.add_argument("--rates", type=float, nargs="+", default=list(RATES))
     parser.add_argument("--per-class", type=int, nargs="+", default=[1, 10])
     parser.add_argument("--seeds", type=int, default=2)
@@ -44,9 +53,10 @@ def row(options, per_class: int, method: str, rate: float) -> str:
     losses: list[tuple[float, float]] = []
     for seed in range(options.seeds):
         folder = options.out / method / str(per_class) / f"{rate:g}" / str(seed)
+        name, own = METHODS[method]
         limbeck.distill(
-            method, options.data, out=folder, per_class=per_class, seed=seed, lr=rate, threads=options.threads,
-            method_settings=METHODS[method], resume=(folder / "run.json").exists(),
+            name, options.data, out=folder, per_class=per_class, seed=seed, lr=rate, threads=options.threads,
+            method_settings=own, resume=(folder / "run.json").exists(),
         )  # fmt: skip
         result = limbeck.evaluate(
             folder, split="validation", seeds=range(options.students), threads=options.threads, device="cpu"

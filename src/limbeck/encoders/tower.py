@@ -15,7 +15,7 @@ from limbeck.encoders.base import Encoder, Weights
 from limbeck.encoders.flat import Layout
 from limbeck.errors import ConfigError
 
-__all__ = ["Tower", "TwoTower"]
+__all__ = ["Tower", "TwoTower", "digest_weights"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +48,7 @@ class Tower:
     def id(self) -> str:
         """The architecture and all values that every network of it shares."""
         parts = [self.trained.id] if self.frozen is None else [self.frozen.id, self.trained.id]
-        return ">".join([*parts, *(_digest(values) for values in (self.constants, self.start or {}) if values)])
+        return ">".join([*parts, *(digest_weights(values) for values in (self.constants, self.start or {}) if values)])
 
     @property
     def pretrained(self) -> bool:
@@ -141,7 +141,8 @@ class TwoTower:
         return TwoTower({name: tower.to(device) for name, tower in self.towers.items()})
 
 
-def _digest(values: Mapping[str, Tensor]) -> str:
+def digest_weights(values: Mapping[str, Tensor]) -> str:
+    """Equal only where names and values are."""
     found = hashlib.sha256()
     for name in sorted(values):
         found.update(name.encode())

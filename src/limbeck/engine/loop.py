@@ -12,6 +12,7 @@ from torch import Tensor
 from limbeck.engine.guards import check_finite
 from limbeck.engine.metrics import Metrics
 from limbeck.engine.objectives import objective_for
+from limbeck.engine.optimiser import Optimiser
 from limbeck.engine.plan import Plan, pixel_rates
 from limbeck.errors import MemoryLimitError, ResumeError
 
@@ -45,10 +46,7 @@ class Loop:
         self.device = torch.device(planned.numerics.device)
         synthetic.values = {name: value.to(self.device).requires_grad_() for name, value in synthetic.values.items()}
         self.rates = pixel_rates(planned)
-        self.optimiser = torch.optim.SGD(
-            [{"params": [value], "lr": self.rates[name]} for name, value in synthetic.values.items()],
-            lr=planned.settings.lr, momentum=planned.settings.momentum,
-        )  # fmt: skip
+        self.optimiser = Optimiser(synthetic.values, self.rates, planned.settings)
         self.objective = objective_for(planned, synthetic, cache=cache, progress=progress, rehearse=rehearse)
         self.step = 0
 
@@ -68,9 +66,12 @@ class Loop:
             yield Metrics(self.step, terms)
 
     def momenta(self) -> dict[str, Tensor]:
-        """Per modality SGD's buffer; zeros before the first step."""
-        state = self.optimiser.state
-        return {name: state[v].get("momentum_buffer", torch.zeros_like(v)) for name, v in self.synthetic.values.items()}
+        """Per modality the optimiser's first moment; zeros before the first step."""
+        return self.optimiser.momenta()
+
+    def state(self) -> dict[str, Tensor]:
+        """What a checkpoint keeps besides set and momenta."""
+        return {**self.objective.state(), **self.optimiser.state()}
 
     def restore(
         self, step: int, values: dict[str, Tensor], momenta: dict[str, Tensor], state: dict[str, Tensor] | None = None
@@ -83,9 +84,7 @@ class Loop:
         self.step = step
         for name, value in self.synthetic.values.items():
             value.data.copy_(values[name])
-            if step:
-                self.optimiser.state[value]["momentum_buffer"] = momenta[name].to(self.device)
-        self.objective.restore(state or {})
+        self.objective.restore(self.optimiser.restore(step, momenta, state or {}))
 
     def close(self) -> None:
         """Gives back files."""
@@ -118,14 +117,8 @@ class Loop:
     def _update(self, terms: dict[str, Tensor]) -> dict[str, float]:
         if self.settings.clip is not None:
             torch.nn.utils.clip_grad_norm_(self.synthetic.values.values(), self.settings.clip)
-        momenta, learned = self.momenta(), self.objective.propose()
-        with torch.no_grad():
-            updates = {
-                name: v - self.rates[name] * (self.settings.momentum * momenta[name] + v.grad)
-                for name, v in self.synthetic.values.items()
-                if v.grad is not None
-            }
-        values = check_finite(self.step, terms, {**updates, **learned})
+        learned = self.objective.propose()
+        values = check_finite(self.step, terms, {**self.optimiser.proposed(), **learned})
         self.optimiser.step()
         self.objective.accept(learned)
         return values

@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING
 from limbeck.data.pairs import Pairs
 from limbeck.encoders.towers import tower_kind
 from limbeck.errors import ConfigError, nearest
-from limbeck.evaluation.pair_settings import FROZEN_HEADS, TRAINED_TOWERS, fitting_tower
+from limbeck.evaluation.pair_settings import (
+    FROZEN_HEADS,
+    LINEAR_HEADS,
+    TRAINED_TOWERS,
+    fitting_tower,
+    is_embedded,
+)
 from limbeck.evaluation.protocols import PROTOCOLS
 
 if TYPE_CHECKING:
@@ -22,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["RESOLVED", "SETTINGS", "Paired", "by_pairs", "paired", "settled"]
 
-SETTINGS = ("captions", "tower", "frozen", "width", "pretrained", "validate", "validate_every", "patience")
+SETTINGS = ("captions", "tower", "frozen", "width", "validate", "validate_every", "patience")
 """Of a run, what only runs by pairs listen to."""
 RESOLVED = ("tower", "validate")
 """Those whose "auto" is settled before a run is started."""
@@ -89,19 +95,22 @@ def settled(settings: RunSettings, store: PairedStore, modalities: Mapping[str, 
     frozen = settings.frozen or not tower_kind(tower).learns
     still = frozen and next(iter(modalities.values())).spatial
     if validate == "auto":
-        validate = "none" if "validation" not in store.splits else FROZEN_HEADS if still else TRAINED_TOWERS
+        fitting = FROZEN_HEADS if still else LINEAR_HEADS if is_embedded(store) else TRAINED_TOWERS
+        validate = fitting if "validation" in store.splits else "none"
     if validate != "none":  # said here, before experts are trained
-        _refuse_judge(validate, still, store)
+        _refuse_judge(validate, still, next(iter(modalities.values())).spatial, store)
     return dataclasses.replace(settings, tower=tower, frozen=frozen, validate=validate)
 
 
-def _refuse_judge(validate: str, still: bool, store: PairedStore) -> None:
-    """Raises ConfigError where ``validate`` is no protocol by pairs, or does not fit the tower or the store."""
-    known = {name: rules for name, rules in PROTOCOLS.items() if rules.task == "pairs"}
+def _refuse_judge(validate: str, still: bool, spatial: bool, store: PairedStore) -> None:
+    """Raises ConfigError where ``validate`` is no protocol by pairs, adds real pairs, or does not fit the tower or the
+    store."""
+    known = {name: rules for name, rules in PROTOCOLS.items() if rules.task == "pairs" and not rules.replays}
     if validate not in known:
         hint = nearest(validate, (*known, "auto", "none"))
         raise ConfigError(f"{validate!r} is no protocol by pairs", where="--validate", hint=hint)
-    if known[validate].frozen != still:
+    on_vectors = known[validate].linear is not None and not spatial
+    if known[validate].frozen != still and not on_vectors:
         own = "trains its tower, which stands still here" if still else "keeps its tower, which learns here"
         raise ConfigError(
             f"{validate} {own}",

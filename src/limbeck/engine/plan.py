@@ -13,17 +13,16 @@ from limbeck.config import build, settings_hash
 from limbeck.data import open_data
 from limbeck.encoders import PUBLISHED_WIDTH
 from limbeck.engine.numerics import Numerics
-from limbeck.engine.paired import SETTINGS, Paired, by_pairs, paired, settled
-from limbeck.engine.settings import NOISE, RunSettings, chosen_modalities, resolve
+from limbeck.engine.paired import SETTINGS, Paired, by_pairs, settled
+from limbeck.engine.settings import FRESH, LOOKING, NOISE, RunSettings, chosen_modalities, resolve
+from limbeck.engine.sight import Sight, seen_through
 from limbeck.errors import ConfigError, MissingDependencyError, nearest
-from limbeck.methods import Method, method_class
+from limbeck.methods import Method, method_class, methods
 from limbeck.selection import SELECTIONS, check_selection
 from limbeck.synthetic import Budget
 
 if TYPE_CHECKING:
     from limbeck.data.store import PairedStore
-    from limbeck.encoders.base import Encoder
-    from limbeck.encoders.tower import Tower
     from limbeck.modalities import Modality
 
 __all__ = ["Plan", "pixel_rates", "plan", "present", "provenance", "versions"]
@@ -40,6 +39,8 @@ class Plan:
     numerics: Numerics
     made: dict[bool, Paired] = dataclasses.field(default_factory=dict, repr=False, compare=False)
     """By whether they are for a rehearsal only, the pairs and towers of a run by pairs."""
+    sights: dict[bool, Sight] = dataclasses.field(default_factory=dict, repr=False, compare=False)
+    """By the same, what its steps look through."""
 
     @property
     def by_pairs(self) -> bool:
@@ -65,6 +66,8 @@ class Plan:
         free |= {"threads", "group", "real_group", "device", "kernels"}
         if not self.by_pairs:
             free |= set(SETTINGS)
+        if not self.by_pairs and self.settings.encoder == FRESH:
+            free.add("pretrained")
         if self.settings.cache_dtype == "fp32":  # in half precision what is kept is rounded
             free.add("cache")
         config = {k: v for k, v in self.config.items() if k not in free}
@@ -119,14 +122,16 @@ def plan(
     if run.augment:
         DSA(tuple(run.augment.split("_")))
     _refuse_unheard(chosen, run)
+    _refuse_unseen(chosen, run, modalities)
     flat = [name for name, m in modalities.items() if not m.spatial]
     if run.factor > 1 and flat:
         raise ConfigError(
             f"a factor of {run.factor} needs height and width; {flat[0]!r} has none",
             hint="Use --factor 1, or choose --modalities without it.",
         )
-    grouped = kind.objective == "means"
-    machine = numerics or Numerics.resolve(run, modalities, len(store.classes), grouped=grouped)
+    fresh = run.encoder == FRESH and not pairwise
+    grouped = kind.objective in LOOKING and fresh
+    machine = numerics or Numerics.resolve(run, modalities, max(1, len(store.classes)), grouped=grouped)
     name = data if isinstance(data, str) else str(getattr(data, "path", data))
     return Plan(chosen, store, name, run, machine)
 
@@ -138,6 +143,10 @@ def _refuse_unheard(method: Method, run: RunSettings) -> None:
             f"{method.name} looks at all classes at once and cannot step after each", where="--stepping",
             hint="Use --stepping step.",
         )  # fmt: skip
+    if run.stepping == "per_class" and run.optimiser == "adam":
+        raise ConfigError(
+            "Adam counts its steps, and one after each class is none", where="--stepping", hint="Use --optimiser sgd."
+        )
     if run.streams == "authors" and (method.objective == "trajectories" or method.bank is not None):
         raise ConfigError(
             f"{method.name} looks through trained networks, which AVDD's seeds do not name", where="--streams",
@@ -150,10 +159,31 @@ def _refuse_unheard(method: Method, run: RunSettings) -> None:
         )  # fmt: skip
 
 
+def _refuse_unseen(method: Method, run: RunSettings, modalities: Mapping[str, Modality]) -> None:
+    """Raises ConfigError on an encoder that the method's steps do not look through, and on what cannot be kept as it
+    is."""
+    if run.encoder != FRESH and (method.objective not in LOOKING or method.bank is not None) and run.steps:
+        raise ConfigError(
+            f"{method.name} looks through networks of its own, which are trained on the way", where="--encoder",
+            hint=f"Leave it out, or use a method that takes any encoder: {', '.join(_free())}.",
+        )  # fmt: skip
+    for name in run.fixed:
+        if name not in modalities:
+            raise ConfigError(f"the run has no modality {name!r}", where="--fixed", hint=nearest(name, modalities))
+    if run.steps and set(run.fixed) == set(modalities):
+        raise ConfigError("nothing is left to be learnt", where="--fixed", hint="Leave one modality free.")
+    if run.fixed and method.objective not in LOOKING:
+        raise ConfigError(f"{method.name} learns every modality", where="--fixed", hint="Leave it out.")
+
+
+def _free() -> list[str]:
+    return [n for n, m in methods().items() if m.objective in LOOKING and m.kind != "coreset" and n != "davdd"]
+
+
 def _refuse_unpaired(method: Method, run: RunSettings, pairwise: bool) -> None:
     """Raises ConfigError on settings of runs by pairs where there are none, and on others where there are."""
     looks = method.objective in ("pairs", "pair_trajectories")
-    if looks and not pairwise:
+    if not pairwise and (looks or (run.pairs is not None and run.steps)):
         raise ConfigError(f"{method.name} takes whole pairs", where="--factor", hint="Use --factor 1.")
     if not pairwise and run.validate != "none":
         raise ConfigError(
@@ -171,22 +201,20 @@ def pixel_rates(planned: Plan) -> dict[str, float]:
     if settings.lr_rule == "width":
         encoders = planned.numerics.encoders(planned.modalities, settings.channels)
         rule = PUBLISHED_WIDTH / next(iter(encoders.values())).embedding
-    return {n: settings.lr * rule * planned.method.rate_multiple(m) for n, m in planned.modalities.items()}
+    return {
+        n: 0.0 if n in settings.fixed else settings.lr * rule * planned.method.rate_multiple(m)
+        for n, m in planned.modalities.items()
+    }
 
 
 def provenance(planned: Plan) -> dict[str, Any]:
     """What the set says of where it comes from."""
-    encoders: Mapping[str, Encoder | Tower]
-    if planned.by_pairs:  # a choice of pairs at random looks through none
-        encoders = paired(planned).towers.towers if planned.settings.steps else {}
-    else:
-        encoders = planned.numerics.encoders(planned.modalities, planned.settings.channels)
     return {
         "method": planned.method.name,
         "settings": {k: v for k, v in planned.config.items() if k != "data"},
         "seed": planned.settings.seed,
         "data": {"name": planned.store.name, "hash": planned.store.data_hash, "path": planned.data},
-        "encoders": {name: encoder.id for name, encoder in encoders.items()},
+        "encoders": seen_through(planned),
         "pixel_rates": pixel_rates(planned),
         "numerics": planned.numerics.to_dict(),
         "versions": versions(),

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from limbeck.encoders.base import Encoder, Weights
     from limbeck.methods import Bank
 
-__all__ = ["RehearsalBank", "RehearsalDecouplers"]
+__all__ = ["RehearsalBank", "RehearsalDecouplers", "RehearsalEmbeddings"]
 
 
 class RehearsalBank:
@@ -31,6 +31,20 @@ class RehearsalBank:
         """The same untrained networks for every member."""
         del member
         return _moved(self._weights, device)
+
+
+class RehearsalEmbeddings:
+    """Looks like :class:`limbeck.banks.embeddings.FrozenEmbeddings`: numbers in the place of real embeddings."""
+
+    def __init__(self, encoders: Mapping[str, Encoder]) -> None:
+        self._widths = {name: encoder.embedding for name, encoder in encoders.items()}
+
+    def rows(self, view: int, modality: str, positions: Tensor, device: str | torch.device = "cpu") -> Tensor:
+        """(n, D) from N(0, 1)."""
+        import torch
+
+        draw = stream(0, "rehearsal", view, modality)
+        return torch.randn(len(positions), self._widths[modality], generator=draw).to(device)
 
 
 class RehearsalDecouplers:

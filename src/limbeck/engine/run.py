@@ -35,6 +35,8 @@ from limbeck.engine.metrics import MetricsFile
 from limbeck.engine.numerics import Numerics
 from limbeck.engine.paired import RESOLVED, paired
 from limbeck.engine.plan import Plan, plan, present, provenance, versions
+from limbeck.engine.settings import FRESH
+from limbeck.engine.sight import seen_through
 from limbeck.errors import ConfigError, LimbeckError, ResumeError
 from limbeck.files import read_json
 from limbeck.methods import method_class
@@ -122,14 +124,14 @@ def _execute(folder: Path, planned: Plan, progress: bool) -> SyntheticSet:
 
 
 def _refuse_other_towers(folder: Path, planned: Plan, initial: SyntheticSet, progress: bool) -> None:
-    """Raises ResumeError where the towers of a run by pairs, which are made from the data and kept in the cache, are
-    not those it was started with."""
-    if not planned.by_pairs or not planned.settings.steps:
+    """Raises ResumeError where towers or frozen encoders, which are made from the data and kept in the cache, are not
+    those the run was started with."""
+    if not (planned.by_pairs or planned.settings.encoder != FRESH) or not planned.settings.steps:
         return
-    now = {name: tower.id for name, tower in paired(planned, progress=progress).towers.towers.items()}
+    now = seen_through(planned, progress=progress)
     if initial.provenance.get("encoders", now) != now:
         raise ResumeError(
-            "the towers are not what the run was started with: their weights have been made anew since",
+            "the networks are not what the run was started with: their weights have been made anew since",
             where=folder,
             hint="Put the cache back, or start a new run in another folder.",
         )
@@ -166,7 +168,7 @@ def _step(folder: Path, planned: Plan, synthetic: SyntheticSet, progress: bool) 
                 folder / "checkpoint",
                 Checkpoint(
                     loop.step, planned.hash, metrics.flush(), metrics.seconds, values, loop.momenta(), about,
-                    loop.objective.state(),
+                    loop.state(),
                 ),
             )  # fmt: skip
 

@@ -17,7 +17,12 @@ if TYPE_CHECKING:
     from limbeck.methods import Method
     from limbeck.modalities import Modality
 
-__all__ = ["NOISE", "RunSettings", "chosen_modalities", "preset", "resolve"]
+__all__ = ["FRESH", "LOOKING", "NOISE", "RunSettings", "chosen_modalities", "preset", "resolve"]
+
+FRESH = "random"
+"""The encoder that is none in particular: new random networks each step."""
+LOOKING = ("means", "embeddings")
+"""Objectives of methods that look through an encoder which they do not train."""
 
 NOISE = "noise"
 """First items that are no real items: normalised values drawn from N(0, 1), as DC's code does; in runs by pairs, spread
@@ -56,13 +61,18 @@ class RunSettings:
         threads: of the CPU; its cores by default.
         group: classes a forward takes together on the synthetic side; measured once for the machine by default.
         real_group: the same on the real side.
+        encoder: what a step looks through: "random", fresh networks each step; or the name of a frozen one, see
+            ``limbeck.encoders.frozen``. A store that `limbeck embed` made is looked at as it is: "identity".
+        pretrained: where a frozen encoder or a tower starts: "auto" (trained weights, where its papers start), "none",
+            or a file.
+        fixed: modalities that keep their first values, such as a scene's name.
+        optimiser: of the values: "sgd", or "adam", which has no momentum of its own to be told.
         captions: frozen encoder of captions: bert, distilbert, minilm, hashing, or a model's folder. This and the next
-            seven are of runs by pairs.
+            six are of runs by pairs.
         tower: of the first modality: nfnet, nf_resnet50, nf_regnet, vit, patches, convnet, lenet, alexnet, vgg11,
             resnet18; "auto" is the papers' nfnet for large pictures and convnet else.
         frozen: keep the tower as it is and train a head on it.
         width: of the space that both towers share; by default what the tower gives.
-        pretrained: where the tower starts: "auto" (where its papers start: trained weights), "none", or a file.
         validate: protocol that chooses the step to keep by the validation split; "auto" is the one for the tower, where
             the set has such a split; "none" keeps the last step.
         validate_every: steps between two such looks.
@@ -100,11 +110,14 @@ class RunSettings:
     threads: int | None = None
     group: int | None = None
     real_group: int | None = None
+    encoder: str = "random"
+    pretrained: str = "auto"
+    fixed: tuple[str, ...] = ()
+    optimiser: Literal["sgd", "adam"] = "sgd"
     captions: str = "bert"
     tower: str = "auto"
     frozen: bool = False
     width: int | None = None
-    pretrained: str = "auto"
     validate: str = "none"
     validate_every: int = 50
     patience: int = 20
@@ -166,8 +179,14 @@ def resolve(method: type[Method], store: PairedStore, given: Mapping[str, Any]) 
     budget = Budget(*asked) if any(n is not None for n in asked) else Budget(per_class=1)
     defaults = {**method.published(budget), **preset(store), **method.defaults}
     names = given.get("modalities") or tuple(store.modalities)
-    if not all(store.modalities[n].spatial for n in names if n in store.modalities):
-        defaults["factor"] = 1  # vectors have no cells
+    if budget.pairs is not None or not all(store.modalities[n].spatial for n in names if n in store.modalities):
+        defaults["factor"] = 1  # pairs are whole, and vectors have no cells
+    if store.settings.get("embedded"):
+        defaults["captions"] = "stored"
+        if method.objective in LOOKING:
+            defaults["encoder"] = "identity"
+    if given.get("encoder", defaults.get("encoder", FRESH)) != FRESH:
+        defaults["augment"] = ""  # so that real embeddings are computed once; asked for, they are under `draws` of them
     settings = build(RunSettings, {**defaults, **given})
     if method.kind == "coreset" and settings.steps:
         raise ConfigError(f"{method.name} chooses real items and takes no steps", hint="Leave --steps out.")

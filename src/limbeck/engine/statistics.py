@@ -21,15 +21,18 @@ from torch import Tensor
 from limbeck.augment import DSA
 from limbeck.config import settings_hash
 from limbeck.encoders.machine import machine_name
+from limbeck.errors import ConfigError
 from limbeck.files import write_json
 
 if TYPE_CHECKING:
     from limbeck.data.store import PairedStore
     from limbeck.engine.eyes import Eyes
     from limbeck.engine.numerics import Numerics
+    from limbeck.engine.plan import Plan
     from limbeck.engine.settings import RunSettings
+    from limbeck.engine.sight import Sight
 
-__all__ = ["StatisticsCache", "statistics_key"]
+__all__ = ["StatisticsCache", "open_cache", "rows_key", "statistics_key"]
 
 VERSION = 2
 """Counts changes of how real means are drawn and computed."""
@@ -55,6 +58,39 @@ def statistics_key(store: PairedStore, eyes: Eyes, settings: RunSettings, numeri
         "numerics": {**numerics.to_dict(), "group": None, "torch": torch.__version__},
         "machine": machine_name(numerics.device),
     }
+
+
+def rows_key(planned: Plan, found: Sight) -> dict[str, Any]:
+    """The same of the embeddings of single items by fresh encoders, by class or by pairs."""
+    settings = planned.settings
+    whole = settings.real_statistics == "class"
+    return {
+        "rows": found.items.id,
+        "encoders": {name: encoder.id for name, encoder in found.encoders.items()},
+        "seed": settings.seed,
+        "streams": settings.streams,
+        "real_batch": None if whole else settings.real_batch,
+        "version": VERSION,
+        "augment": DSA(tuple(settings.augment.split("_"))).id if settings.augment else "",
+        "dsa_sharing": settings.dsa_sharing,
+        "dtype": settings.cache_dtype,
+        "numerics": {**planned.numerics.to_dict(), "group": None, "real_group": None, "torch": torch.__version__},
+        "machine": machine_name(planned.numerics.device),
+    }
+
+
+def open_cache(
+    root: Path, key: Mapping[str, Any], shapes: Mapping[str, tuple[int, int]], settings: RunSettings
+) -> StatisticsCache:
+    """A run's cache. Raises ConfigError where it cannot be written."""
+    try:
+        return StatisticsCache(root, key, shapes, settings.cache_dtype, settings.cache_limit * 1e9)
+    except OSError as error:
+        raise ConfigError(
+            f"the cache cannot be written ({error.strerror})",
+            where=root,
+            hint="Set LIMBECK_CACHE to a folder that can be, or use --cache false.",
+        ) from error
 
 
 class StatisticsCache:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from limbeck.encoders.base import Encoder, Weights
     from limbeck.synthetic import SyntheticSet
 
-__all__ = ["COMMON", "ClassGroup", "Eye", "real_means", "synthetic_means"]
+__all__ = ["COMMON", "ClassGroup", "Eye", "by_class", "real_means", "synthetic_means"]
 
 COMMON = "/common"
 """Follows a modality's name where its mean is of common representations; no modality's name has a slash."""
@@ -62,13 +62,19 @@ class Eye:
         Returns:
             (K, D) float32 by name.
         """
-        if self.augment is not None and spatial:
-            items = self._augmented(items, counts, classes)
-        embedded = self.encoders[modality].embed(self.weights[modality], items)
+        embedded = self.rows(modality, items, counts, classes, spatial)
         found = {modality: _by_class(embedded, counts)}
         if self.project is not None:
             found[modality + COMMON] = _by_class(self.project(modality, embedded), counts)
         return found
+
+    def rows(
+        self, modality: str, items: Tensor, counts: Sequence[int], classes: Sequence[int], spatial: bool
+    ) -> Tensor:
+        """The items' embeddings, (N, D) float32; arguments as of :meth:`means`."""
+        if self.augment is not None and spatial:
+            items = self._augmented(items, counts, classes)
+        return self.encoders[modality].embed(self.weights[modality], items)
 
     def _augmented(self, items: Tensor, counts: Sequence[int], classes: Sequence[int]) -> Tensor:
         assert self.augment is not None
@@ -132,12 +138,18 @@ def synthetic_means(stored: Mapping[str, Tensor], synthetic: SyntheticSet, eye: 
     values."""
     means: Means = {}
     for name, value in stored.items():
-        cells = decode(value, synthetic.factor)  # (l*l, K*n, *shape)
-        per_class = len(value) // len(classes)
-        by_class = cells.unflatten(1, (len(classes), per_class)).transpose(0, 1).flatten(0, 2)
-        counts = [per_class * len(cells)] * len(classes)
-        means |= eye.means(name, by_class, counts, classes, synthetic.modalities[name].spatial)
+        items, counts = by_class(value, synthetic.factor, len(classes))
+        means |= eye.means(name, items, counts, classes, synthetic.modalities[name].spatial)
     return means
+
+
+def by_class(stored: Tensor, factor: int, classes: int) -> tuple[Tensor, list[int]]:
+    """(K*n, *shape) stored values of K classes -> (K*n*l*l, *shape) decoded ones, class after class, and how many each
+    class has."""
+    cells = decode(stored, factor)  # (l*l, K*n, *shape)
+    per_class = len(stored) // classes
+    items = cells.unflatten(1, (classes, per_class)).transpose(0, 1).flatten(0, 2)
+    return items, [per_class * len(cells)] * classes
 
 
 class ClassGroup:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from limbeck.errors import ConfigError, NumericsError, ShapeError, nearest
+from limbeck.losses.grouped import unit
 
 __all__ = ["KERNELS", "Kernel", "agreement", "angles", "discrepancy", "kernel_distance", "kernel_matrix"]
 
@@ -30,14 +31,14 @@ def agreement(a: Tensor, b: Tensor) -> Tensor:
     is orthogonal to :func:`discrepancy`. Raises ShapeError where the two do not pair up.
     """
     _check_pairs(a, b)
-    return _unit(a + b)
+    return unit(a + b)
 
 
 def discrepancy(a: Tensor, b: Tensor) -> Tensor:
     r"""What sets the two embeddings of each item apart, :math:`g = (z^v - z^t) / |z^v - z^t|`: (N, D), (N, D) ->
     (N, D); zero, without gradient, where they are equal [choice]. Raises ShapeError where the two do not pair up."""
     _check_pairs(a, b)
-    return _unit(a - b)
+    return unit(a - b)
 
 
 def angles(a: Tensor, b: Tensor) -> Tensor:
@@ -127,12 +128,6 @@ def _root(x: Tensor) -> Tensor:
     """Square root; 0 with gradient 0 from 0 downwards, where the derivative is infinite or there is none."""
     above = x > 0
     return torch.where(above, torch.where(above, x, 1.0).sqrt(), 0.0)
-
-
-def _unit(x: Tensor) -> Tensor:
-    square = x.square().sum(-1, keepdim=True)
-    there = square > 0
-    return torch.where(there, x / torch.where(there, square, 1.0).sqrt(), 0.0)
 
 
 def _distances(a: Tensor, b: Tensor, p: float = 2.0) -> Tensor:

@@ -45,6 +45,8 @@ class AVDD(Method):
     title = "Audio-visual dataset distillation"
     paper = "Kushwaha et al., Audio-Visual Dataset Distillation, TMLR 2024"
     modalities = (2, None)
+    by = ("class", "pairs")
+    across = ("icm", "cgm", "scmm", "rscmm")
     defaults: ClassVar = {"init": "herding", "factor": 2}  # AVDD
 
     base: float = 1.0
@@ -88,6 +90,7 @@ class RescaledDM(DM):
     name = "dm_rescaled"
     title = "DM at AVDD's step length"
     kind = "control"
+    by: ClassVar[tuple[str, ...]] = ("class",)
     modalities = (2, 2)  # with three or more, AVDD is another multiple
     defaults: ClassVar = {"init": "herding", "factor": 2}
 

@@ -10,15 +10,17 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Self, TypeAl
 from limbeck.errors import ConfigError
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
 
+    from limbeck.losses.grouped import Grouped
     from limbeck.modalities import Modality
     from limbeck.synthetic import Budget
 
-__all__ = ["REGISTRY", "Bank", "Group", "Method", "Objective"]
+__all__ = ["REGISTRY", "Bank", "Group", "Method", "Objective", "RowGroup", "Spectrum"]
 
 REGISTRY: dict[str, type[Method]] = {}
-Objective: TypeAlias = Literal["means", "gradients", "trajectories", "pairs", "pair_trajectories"]
+Objective: TypeAlias = Literal["means", "embeddings", "gradients", "trajectories", "pairs", "pair_trajectories"]
 
 
 class Group(Protocol):
@@ -39,6 +41,40 @@ class Group(Protocol):
     @property
     def synthetic_common(self) -> Mapping[str, Tensor]:
         """The same of common representations, with gradient."""
+
+
+class RowGroup(Group, Protocol):
+    """The same, and each item's embedding."""
+
+    @property
+    def real_rows(self) -> Grouped:
+        """Real embeddings, class after class, without gradient; row i of every modality is of item i."""
+
+    @property
+    def synthetic_rows(self) -> Grouped:
+        """Synthetic embeddings, with gradient."""
+
+    def frequencies(self, width: int) -> Tensor:
+        """(F, ``width``), the same for all that asks at a step; see :class:`Spectrum`."""
+
+    def draw(self, name: str) -> torch.Generator:
+        """A stream of the step's and the group's own."""
+
+
+@dataclass(frozen=True)
+class Spectrum:
+    """The frequencies at which characteristic functions are compared.
+
+    Args:
+        count: F.
+        sampling: "fresh" draws N(0, scale^2) each step, "fixed" once for the run, "network" trains a small network on
+            the way that makes those at which real and synthetic differ most.
+        scale: of the frequencies.
+    """
+
+    count: int
+    sampling: Literal["fresh", "fixed", "network"] = "fresh"
+    scale: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -77,6 +113,8 @@ class Method:
     """The budgets it takes: "class", "pairs"."""
     modalities: ClassVar[tuple[int, int | None]] = (1, None)
     """Fewest and most modalities."""
+    across: ClassVar[tuple[str, ...]] = ()
+    """Its settings that are weights of terms between modalities."""
     defaults: ClassVar[Mapping[str, Any]] = {}
     """Run settings in which it differs from the engine's, each with its source."""
 
@@ -110,6 +148,15 @@ class Method:
     def bank(self) -> Bank | None:
         """The trained bank its steps look through, None for fresh random networks."""
         return None
+
+    @property
+    def spectrum(self) -> Spectrum | None:
+        """The frequencies its loss asks for, None where it asks for none."""
+        return None
+
+    def crosses(self, modalities: int) -> bool:
+        """Whether its loss compares modalities with each other, whose embeddings then need one width."""
+        return modalities > 1 and any(getattr(self, weight, 0) for weight in self.across)
 
     def rate_multiple(self, modality: Modality) -> float:
         """What the rate of a modality's values is multiplied by."""

@@ -26,6 +26,7 @@ class DM(Method):
     name = "dm"
     title = "Distribution matching"
     paper = "Zhao and Bilen, Dataset Condensation with Distribution Matching, WACV 2023"
+    by: ClassVar[tuple[str, ...]] = ("class", "pairs")
     defaults: ClassVar = {"init": "random", "factor": 1}
 
     def loss(self, group: Group) -> dict[str, Tensor]:

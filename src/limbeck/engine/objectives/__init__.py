@@ -1,4 +1,5 @@
-"""What a step looks at, one file for each kind of method: class means, gradients, trajectories, pairs."""
+"""What a step looks at, one file for each kind of method: class means, single embeddings, gradients, trajectories,
+pairs."""
 
 from __future__ import annotations
 
@@ -6,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from limbeck.engine.objectives.base import Objective
+from limbeck.engine.settings import FRESH
 
 if TYPE_CHECKING:
     from limbeck.engine.plan import Plan
@@ -45,6 +47,10 @@ def objective_for(
         from limbeck.engine.objectives.pair_trajectories import PairTrajectories
 
         return PairTrajectories(planned, synthetic, progress=progress, rehearse=rehearse)
+    if planned.method.objective == "embeddings" or planned.settings.encoder != FRESH or planned.by_pairs:
+        from limbeck.engine.objectives.embeddings import EmbeddingMatching
+
+        return EmbeddingMatching(planned, synthetic, cache=cache, progress=progress, rehearse=rehearse)
     from limbeck.engine.objectives.means import MeanMatching
 
     return MeanMatching(planned, synthetic, cache=cache, progress=progress, rehearse=rehearse)

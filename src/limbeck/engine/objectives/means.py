@@ -13,9 +13,8 @@ from limbeck.engine.eyes import BankEyes, Eyes, RandomEyes
 from limbeck.engine.groups import groups
 from limbeck.engine.objectives.base import Objective
 from limbeck.engine.rehearsal import RehearsalBank, RehearsalDecouplers
-from limbeck.engine.statistics import StatisticsCache, statistics_key
+from limbeck.engine.statistics import StatisticsCache, open_cache, statistics_key
 from limbeck.engine.views import ClassGroup, Eye, real_means
-from limbeck.errors import ConfigError
 
 if TYPE_CHECKING:
     from limbeck.engine.plan import Plan
@@ -47,7 +46,10 @@ class MeanMatching(Objective):
         self.encoders = self.eyes.encoders
         self.real_groups = groups(self.classes, self.numerics.real_group)
         self.groups = groups(self.classes, 1 if self.settings.stepping == "per_class" else self.numerics.group)
-        self.cache = None if cache is None else _open(cache, planned, self.eyes)
+        self.cache: StatisticsCache | None = None
+        if cache is not None:
+            key = statistics_key(self.store, self.eyes, self.settings, self.numerics)
+            self.cache = open_cache(cache, key, self.eyes.shapes, self.settings)
         if self.device.type == "cuda":
             self.store.keep_on(self.device, list(synthetic.values))
 
@@ -126,21 +128,3 @@ def _eyes(planned: Plan, classes: int, progress: bool, rehearse: bool) -> Eyes:
             progress=progress,
         )
     return BankEyes(bank, decouplers, settings, classes, device)
-
-
-def _open(root: Path, planned: Plan, eyes: Eyes) -> StatisticsCache:
-    settings = planned.settings
-    try:
-        return StatisticsCache(
-            root,
-            statistics_key(planned.store, eyes, settings, planned.numerics),
-            eyes.shapes,
-            settings.cache_dtype,
-            settings.cache_limit * 1e9,
-        )
-    except OSError as error:
-        raise ConfigError(
-            f"the cache cannot be written ({error.strerror})",
-            where=root,
-            hint="Set LIMBECK_CACHE to a folder that can be, or use --cache false.",
-        ) from error

@@ -1,0 +1,193 @@
+"""The real side of embeddings: which items a step looks at, and where their embeddings come from."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from limbeck.augment import DSA, Draw
+from limbeck.banks.embeddings import FrozenEmbeddings
+from limbeck.banks.random import RandomBank
+from limbeck.engine.rehearsal import RehearsalEmbeddings
+from limbeck.engine.statistics import StatisticsCache, open_cache, rows_key
+from limbeck.engine.views import Eye
+from limbeck.losses.grouped import Grouped
+from limbeck.rng import stream
+
+if TYPE_CHECKING:
+    from limbeck.engine.plan import Plan
+    from limbeck.engine.sight import Sight
+
+__all__ = ["RealRows", "real_rows"]
+
+WHOLE = 128
+"""Items a forward, so that memory does not grow with the real set."""
+
+
+class RealRows(ABC):
+    """What a step looks through, and the real embeddings that it compares with."""
+
+    def __init__(self, planned: Plan, found: Sight) -> None:
+        self.settings, self.items = planned.settings, found.items
+        self.device = torch.device(planned.numerics.device)
+        self.augment = DSA(tuple(self.settings.augment.split("_"))) if self.settings.augment else None
+        self.whole = self.settings.real_statistics == "class"
+
+    @abstractmethod
+    def eye(self, step: int) -> Eye:
+        """Encoders and draws of ``step``."""
+
+    @abstractmethod
+    def groups(self, eye: Eye, step: int, groups: Sequence[range]) -> Iterator[Grouped]:
+        """The real rows of each group of classes, without gradient."""
+
+    @property
+    def cache_bytes(self) -> int:
+        """What is kept on disk."""
+        return 0
+
+    def notes(self) -> list[str]:
+        """What the run's log says at the end."""
+        return []
+
+    def close(self) -> None:  # noqa: B027 -- one of two has files
+        """Gives back files."""
+
+    def positions(self, step: int, c: int) -> Tensor:
+        """Of the real items of group ``c`` that a step looks at: all, or ``real_batch`` without replacement."""
+        own = torch.from_numpy(self.items.groups[c])
+        if self.whole:
+            return own
+        order = torch.randperm(len(own), generator=stream(self.settings.seed, "step", step, "real", c))
+        return own[order[: self.settings.real_batch]]
+
+    @property
+    def counts(self) -> list[int]:
+        """How many items of each group a step looks at."""
+        sizes = [len(group) for group in self.items.groups]
+        return sizes if self.whole else [min(self.settings.real_batch, size) for size in sizes]
+
+    def draws(self, seed: int, *name: str | int) -> dict[int, Draw]:
+        """DSA by group."""
+        if self.augment is None:
+            return {}
+        every = range(len(self.items.groups))
+        if self.settings.dsa_sharing == "step":
+            return dict.fromkeys(every, self.augment.draw(stream(seed, *name, "dsa")))
+        return {c: self.augment.draw(stream(seed, *name, "dsa", c)) for c in every}
+
+
+class FreshRows(RealRows):
+    """A fresh random encoder a modality and step; embeddings are kept for the next run of the same seed."""
+
+    def __init__(self, planned: Plan, found: Sight, cache: Path | None) -> None:
+        super().__init__(planned, found)
+        self.bank = RandomBank(found.encoders, self.settings.seed, shared_seeds=self.settings.streams == "authors")
+        total = sum(self.counts)
+        self.shapes = {name: (total, encoder.embedding) for name, encoder in found.encoders.items()}
+        self.cache: StatisticsCache | None = None
+        if cache is not None:
+            self.cache = open_cache(cache, rows_key(planned, found), self.shapes, self.settings)
+
+    def eye(self, step: int) -> Eye:
+        seed, name = self.bank.names(step)
+        weights = self.bank.weights(step, self.device)
+        return Eye(self.bank.encoders, weights, self.augment, self.draws(seed, *name), None, step)
+
+    def groups(self, eye: Eye, step: int, groups: Sequence[range]) -> Iterator[Grouped]:
+        rows = self._all(eye, step) if self.cache is None else self.cache.means(
+            step, self.device, lambda: self._all(eye, step)
+        )  # fmt: skip
+        counts, start = self.counts, 0
+        for group in groups:
+            own = tuple(counts[c] for c in group)
+            yield Grouped({name: x[start : start + sum(own)] for name, x in rows.items()}, own)
+            start += sum(own)
+
+    @torch.no_grad()
+    def _all(self, eye: Eye, step: int) -> dict[str, Tensor]:
+        """By modality (sum of counts, D)."""
+        found: dict[str, list[Tensor]] = {name: [] for name in self.shapes}
+        for c in range(len(self.items.groups)):
+            for some in self.positions(step, c).split(WHOLE):
+                for name, modality in self.items.modalities.items():
+                    x = self.items.batch(name, some, self.device)
+                    found[name].append(eye.rows(name, x, [len(some)], [c], modality.spatial))
+        return {name: torch.cat(parts) for name, parts in found.items()}
+
+    @property
+    def cache_bytes(self) -> int:
+        if self.cache is None:
+            return 0
+        return int(min(self.settings.cache_limit * 1e9, self.cache.record_bytes * self.settings.steps))
+
+    def notes(self) -> list[str]:
+        if self.cache is None:
+            return []
+        return [f"real embeddings: {self.cache.hits} steps from the cache, {self.cache.misses} computed"]
+
+    def close(self) -> None:
+        if self.cache is not None:
+            self.cache.close()
+
+
+class FrozenRows(RealRows):
+    """Encoders that stand still: the embeddings of all real items are made once, under ``draws`` augmentations where
+    the run augments, and a step looks at one of these views."""
+
+    def __init__(self, planned: Plan, found: Sight, *, progress: bool, rehearse: bool) -> None:
+        super().__init__(planned, found)
+
+        assert found.frozen is not None
+        self.frozen = found.frozen
+        self.views = self.settings.draws if self.augment is not None else 1
+        self.embeddings: FrozenEmbeddings | RehearsalEmbeddings
+        if rehearse:
+            self.embeddings = RehearsalEmbeddings(found.encoders)
+            return
+        self.embeddings = FrozenEmbeddings.build(
+            found.items, found.frozen,
+            views=self.views, augment=self.augment, draws=self._draw, half=self.settings.cache_dtype == "fp16",
+            device=self.device, progress=progress,
+        )  # fmt: skip
+
+    def view(self, step: int) -> int:
+        """Which view a step looks at."""
+        return int(torch.randint(self.views, (), generator=stream(self.settings.seed, "step", step, "view")))
+
+    def eye(self, step: int) -> Eye:
+        view = self.view(step)
+        draws = {} if self.augment is None else {c: self._draw(view, c) for c in range(len(self.items.groups))}
+        return Eye(self.frozen.encoders, self.frozen.weights, self.augment, draws, None, view)
+
+    def groups(self, eye: Eye, step: int, groups: Sequence[range]) -> Iterator[Grouped]:
+        for group in groups:
+            chosen = [self.positions(step, c) for c in group]
+            where = torch.cat(chosen)
+            rows = {name: self.embeddings.rows(eye.slot, name, where, self.device) for name in self.items.modalities}
+            yield Grouped(rows, tuple(len(own) for own in chosen))
+
+    def _draw(self, view: int, group: int) -> Draw:
+        """The same for every run."""
+        assert self.augment is not None
+        shared = self.settings.dsa_sharing == "step"
+        return self.augment.draw(stream(0, "views", view, "dsa", *(() if shared else (group,))))
+
+
+def real_rows(
+    planned: Plan, found: Sight, *, cache: Path | None = None, progress: bool = False, rehearse: bool = False
+) -> RealRows:
+    """The real side of a plan.
+
+    Args:
+        cache: folder of cached real statistics of fresh encoders. Embeddings by frozen ones are always kept.
+        rehearse: embed nothing, to measure a step.
+    """
+    if found.frozen is None:
+        return FreshRows(planned, found, cache)
+    return FrozenRows(planned, found, progress=progress, rehearse=rehearse)
