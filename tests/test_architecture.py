@@ -22,7 +22,7 @@ BELOW = {
     "progress": set(),
     "config": {"errors", "files"},
     "modalities": {"errors", "rng"},
-    "data": {"modalities", "progress"},
+    "data": {"modalities", "progress", "encoders"},
     "synthetic": {"modalities", "data"},
     "losses": {"errors"},
     "encoders": {"modalities"},

@@ -26,10 +26,10 @@ def export(source: str | Path | SyntheticSet, out: str | Path, to: str = "folder
     """Write the decoded items of a synthetic set, all of them, or nothing.
 
     ``folder``: ``<modality>/<item>.png`` for pictures (16-bit millimetres for depth), ``<modality>/<item>.wav`` for
-    sound (mono, 16 bit, the spectrogram turned back by Griffin-Lim), ``<modality>.npy`` with one row an item for
-    vectors (text: what the encoder of its captions gives), ``similarity.npy`` with a row and a column an item where the
-    set learnt how alike its pairs are, and ``labels.csv`` with the columns item, label, class, files, caption. Several
-    files or captions of an item are joined by `` | ``.
+    sound (mono, 16 bit, the spectrogram turned back by Griffin-Lim, clips one after the other), ``<modality>.npy`` with
+    one row an item for vectors (text: what the encoder of its captions gives), ``similarity.npy`` with a row and a
+    column an item where the set learnt how alike its pairs are, and ``labels.csv`` with the columns item, label, class,
+    files, caption. Several files or captions of an item are joined by `` | ``.
 
     Args:
         source: a run folder, an artifact's folder, or a set.

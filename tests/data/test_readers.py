@@ -40,7 +40,8 @@ def frame_number(store: PairedStore, row: int) -> int:
 
 def test_every_reader_describes_itself() -> None:
     sounding = ["manifest", "vggsound", "vggs10k", "ave", "music21", "av_mnist", "avdd_tensors"]
-    assert list(READERS) == [*sounding, "flickr8k", "flickr30k", "coco"]
+    captioned = ["flickr8k", "flickr30k", "coco"]
+    assert list(READERS) == [*sounding, *captioned, "nyu_v2", "nyu_v2_ten", "sunrgbd", "clotho"]
     for name, reader in READERS.items():
         assert reader.name == name
         assert 20 < len(reader.description) < 120

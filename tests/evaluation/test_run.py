@@ -10,6 +10,7 @@ from limbeck.data.toy import make_toy
 from limbeck.errors import ConfigError, DataError, FormatError
 from limbeck.evaluation import run as run_module
 from limbeck.evaluation import trial
+from limbeck.evaluation import whole as whole_module
 
 MACHINE = {"device": "cpu", "kernels": "literal", "threads": 1, "channels": 8}
 
@@ -36,8 +37,9 @@ def test_whole_data_is_measured_once_and_stays_beside_later_scores(run, monkeypa
     assert first["whole"]["n"] == 2
     assert first["whole"]["mean"]["fused"] > first["chance"]
     calls = []
-    original = run_module._score
-    monkeypatch.setattr(run_module, "_score", lambda *a: (calls.append(a[0]), original(*a))[1])
+    original = run_module.score
+    for module in (run_module, whole_module):
+        monkeypatch.setattr(module, "score", lambda *a: (calls.append(a[0]), original(*a))[1])
     again = limbeck.evaluate(run, seeds=[0], whole_seeds=[0, 1], **MACHINE)
     assert again["whole"] == first["whole"]
     assert len(calls) == 1

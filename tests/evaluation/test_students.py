@@ -61,6 +61,7 @@ def test_all_but_the_convnet_keep_their_width() -> None:
         assert narrow.encoders["feature"].embedding == widths[name][0]  # vectors as wide as pictures
     assert widths == {
         "convnet": [128, 256], "lenet": [84] * 2, "alexnet": [3072] * 2, "vgg11": [512] * 2, "resnet18": [512] * 2,
+        "imagebind-tiny": [128] * 2, "imagebind-base": [512] * 2,
     }  # fmt: skip
 
 

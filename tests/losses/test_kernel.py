@@ -26,13 +26,10 @@ def rows(seed, n, d=3, dtype=torch.float64):
 def test_the_printed_equation_class_by_class(seed, counts, d, bandwidths):
     n, m = zip(*counts, strict=True)
     x, y = rows(seed, sum(n), d), rows(seed + 1, sum(m), d)
+    given = [bandwidths] if isinstance(bandwidths, float) else bandwidths
     expected = 0.0
     for a, b in zip(x.split(n), y.split(m), strict=True):
-        sigmas = (
-            [literal.median_distance(a.tolist())]
-            if bandwidths is None
-            else torch.tensor(bandwidths).reshape(-1).tolist()
-        )
+        sigmas = given or [literal.median_distance(a.tolist())]
         expected += literal.mmd(a.tolist(), b.tolist(), sigmas)
     assert mmd(x, n, y, m, bandwidths).item() == pytest.approx(expected, rel=1e-9, abs=1e-12)
 

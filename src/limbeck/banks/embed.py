@@ -33,8 +33,8 @@ Array = np.ndarray[Any, Any]
 
 CHUNK = 64
 """Items that go through an encoder at once."""
-WORDS = {"imagebind": "imagebind"}
-"""By encoder the sentence encoder of its own space."""
+OF_ITS_OWN = ("imagebind", "clip", "clap")
+"""Encoders whose name is also that of the sentence encoder of their space."""
 DEFAULT_WORDS = "minilm"
 """Of the others, unless one is named [choice: real weights that come as a package]."""
 
@@ -122,10 +122,15 @@ def _words(
         if captions is not None:
             raise ConfigError("nothing here is a caption", where="--captions", hint="Leave --captions out.")
         return None
-    own = pretrained if encoder == "clip" and Path(pretrained).is_dir() else WORDS.get(encoder, DEFAULT_WORDS)
-    if captions is None and store.caption_vectors is not None:
-        own = STORED
-    return caption_embeddings(store, captions or own, device=device, progress=progress)
+    named = captions or (_default_words(encoder, pretrained) if store.caption_vectors is None else STORED)
+    return caption_embeddings(store, named, device=device, progress=progress)
+
+
+def _default_words(encoder: str, pretrained: str) -> str:
+    """The sentence encoder of the encoder's space, where it has one."""
+    if encoder in OF_ITS_OWN[1:] and Path(pretrained).is_dir():
+        return pretrained
+    return encoder if encoder in OF_ITS_OWN and pretrained == "auto" else DEFAULT_WORDS
 
 
 def _read_as(modality: Modality, words: CaptionEmbeddings) -> Modality:

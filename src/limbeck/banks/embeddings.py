@@ -23,7 +23,7 @@ from limbeck.banks.frozen import Frozen
 from limbeck.data import cache_root
 from limbeck.data.arrays import digest, map_array, npy_header
 from limbeck.encoders.identity import Identity
-from limbeck.errors import ConfigError, FormatError, NumericsError
+from limbeck.errors import ConfigError, FormatError, NumericsError, ShapeError
 from limbeck.files import digest_of, read_json, write_json
 from limbeck.progress import Progress
 from limbeck.rng import stream
@@ -101,14 +101,17 @@ class FrozenEmbeddings:
     def rows(self, view: int, modality: str, positions: Tensor, device: str | torch.device = "cpu") -> Tensor:
         """(n,) positions of real items, on the CPU -> (n, D) float32 on ``device``: what ``view`` embeds as.
 
-        Raises ConfigError on a view there is not.
+        Raises ConfigError on a view there is not, ShapeError on a position.
         """
         if not 0 <= view < self.views:
             raise ConfigError(f"there is no view {view}", hint=f"There are {self.views}.")
         if modality not in self._tables:
             return self.source.batch(modality, positions, device)
         tables = self._tables[modality]
-        where = _table_rows(self.source, modality, np.asarray(positions, dtype=np.int64))
+        chosen = np.asarray(positions, dtype=np.int64)
+        if len(chosen) and not (chosen.min() >= 0 and chosen.max() < len(self.source)):
+            raise ShapeError(f"positions must lie in 0..{len(self.source) - 1}")
+        where = _table_rows(self.source, modality, chosen)
         found = torch.from_numpy(np.take(tables[min(view, len(tables) - 1)], where, axis=0))
         return found.to(device).float()
 

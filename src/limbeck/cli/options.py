@@ -37,7 +37,7 @@ def _by_method(parser: ArgumentParser, *, estimate: bool) -> None:
         sub = new_parser(inspect.getdoc(method) or "", f"limbeck {'estimate' if estimate else 'distill'} {name}")
         chosen.add_subcommand(name, sub, help=method.title)
         sub.add_argument("--config", type=str, help="settings in YAML or JSON, such as a run's config.json")
-        sub.add_argument("--data", type=str, help="digits, toy, or the folder of a prepared store")
+        sub.add_argument("--data", type=str, help="digits, rooms, toy, or the folder of a prepared store")
         if not estimate:
             sub.add_argument("--out", type=str, help="the run folder")
             sub.add_argument("--resume", action="store_true", help="go on with the run in --out")
@@ -66,8 +66,9 @@ def _evaluate(parser: ArgumentParser) -> None:
     )
     parser.add_argument("--protocol", type=str, help="`limbeck protocols` lists them (default: what fits the set)")
     parser.add_argument(
-        "--students", type=str, help="joined by commas: convnet, lenet, alexnet, vgg11, resnet18; by pairs nfnet, "
-        "nf_resnet50, nf_regnet, vit, convnet, patches (default: the distilling encoder)",
+        "--students", type=str, help="joined by commas: convnet, lenet, alexnet, vgg11, resnet18, imagebind-tiny, "
+        "imagebind-base; by pairs nfnet, nf_resnet50, nf_regnet, vit, convnet, patches; under heads alone an encoder "
+        "as of `limbeck embed` (default: the distilling encoder)",
     )  # fmt: skip
     parser.add_argument("--seeds", type=str, default="0:5", help="of the students: 3, or 0,2,5, or 0:5")
     parser.add_argument("--data", type=str, help="the real set, where it is not the one the run was made from")
@@ -79,8 +80,8 @@ def _evaluate(parser: ArgumentParser) -> None:
     parser.add_argument("--save-weights", type=str, help="a folder that keeps the trained students as such files")
     parser.add_argument("--channels", type=int, help="width of the students (default: the distilling encoder's)")
     parser.add_argument("--captions", type=str, help="by pairs: encoder of real captions (default: the set's)")
-    parser.add_argument("--width", type=int, help="by pairs, frozen tower: of the shared space (default: the set's)")
-    parser.add_argument("--pretrained", type=str, help="by pairs: where towers start: auto, none, or a file")
+    parser.add_argument("--width", type=int, help="by pairs, heads: of the shared space (default: the set's)")
+    parser.add_argument("--pretrained", type=str, help="where towers or frozen encoders start: auto, none, or a file")
     parser.add_argument(
         "--as-published", action="store_true", help="by pairs: with the similarity, step sizes and loss the set learnt"
     )
@@ -114,13 +115,41 @@ def _prepare(parser: ArgumentParser) -> None:
     parser.add_argument("--out", type=str, required=True, help="the store's folder")
     parser.add_argument("--on-error", type=str, default="error", help="error stops at a bad file, skip leaves it out")
     parser.add_argument("--workers", type=int, help="processes (default: one a core)")
+    parser.add_argument(
+        "--for",
+        type=str,
+        dest="preset",
+        help="imagebind: its normalisation, mel and text_embedding where none is given",
+    )
     add_settings(parser, PrepareSettings)
+    _json(parser)
+
+
+def _embed(parser: ArgumentParser) -> None:
+    parser.add_argument("data", type=str, help="digits, toy, or the folder of a prepared store")
+    parser.add_argument(
+        "--encoder", type=str, required=True, help="aligned, patches, identity, imagebind, imagebind-base, "
+        "imagebind-tiny, clip, clap, or package.module:function",
+    )  # fmt: skip
+    parser.add_argument("--out", type=str, required=True, help="the new store's folder")
+    parser.add_argument("--modalities", type=str, help="which of the set's, joined by commas (default: all)")
+    parser.add_argument(
+        "--captions", type=str, help="encoder of captions, as of distill (default: the encoder's own, else minilm)"
+    )
+    parser.add_argument("--pretrained", type=str, default="auto", help="auto, none, a file, or a model's folder [auto]")
+    parser.add_argument("--width", type=int, help="of the space of aligned [256]")
+    parser.add_argument("--device", type=str, default="auto", help="auto, cpu, cuda")
+    parser.add_argument("--precision", type=str, default="fp32", help="fp32, bf16")
     _json(parser)
 
 
 def _report(parser: ArgumentParser) -> None:
     parser.add_argument("run", type=str, help="the run folder")
     parser.add_argument("--out", type=str, help="the page (default: report.html in the run folder)")
+    parser.add_argument(
+        "--projection", type=str, default="none",
+        help="also show real and synthetic items in the plane: tsne or umap (default: none, which needs no data set)",
+    )  # fmt: skip
 
 
 def _export(parser: ArgumentParser) -> None:
@@ -146,7 +175,7 @@ def _inspect(parser: ArgumentParser) -> None:
 
 
 def _bank(parser: ArgumentParser) -> None:
-    parser.add_argument("--data", type=str, required=True, help="the real set: digits, toy, or a store's folder")
+    parser.add_argument("--data", type=str, required=True, help="the real set: digits, rooms, toy, or a store's folder")
     parser.add_argument("--members", type=int, default=40, help="encoder pairs, each trained by itself [40]")
     parser.add_argument("--decouplers", type=int, default=4, help="of each pair; 0 for none [4]")
     parser.add_argument("--modalities", type=str, help="joined by commas (default: all)")
@@ -190,6 +219,7 @@ OPTIONS = {
     "compare": ("scores of several runs in one table, under one protocol", "RUN...", _compare),
     "bank": ("train the encoders and decouplers that DAVDD looks through, once for a set", "", _bank),
     "prepare": ("decode raw media into a store, once", "READER", _prepare),
+    "embed": ("a store's items and captions as the vectors of a frozen encoder: a store too", "DATA", _embed),
     "import": ("a distilled set that somebody else published", "avdd", _import),
     "report": ("one HTML page of a run: pictures, sounds, curves, scores", "RUN", _report),
     "export": ("take a synthetic set away as plain files", "RUN", _export),

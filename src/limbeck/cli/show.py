@@ -35,7 +35,7 @@ def done(synthetic: SyntheticSet, folder: Path) -> None:
 
 def scores(result: Mapping[str, Any], as_json: bool) -> None:
     """Mean, std, interval and n of each metric, the whole training split beside it. By pairs, too, the standard error
-    that so few test items leave."""
+    that so few test items leave. Below it what a reader must know."""
     if as_json:
         _print_json(result)
         return
@@ -71,6 +71,8 @@ def scores(result: Mapping[str, Any], as_json: bool) -> None:
             ]
             rows.append(row)
     _print_table(title, columns, rows)
+    for note in result.get("notes", ()):
+        print(note)
 
 
 def _by_student(result: Mapping[str, Any]) -> dict[str, tuple[Mapping[str, Any], int]]:

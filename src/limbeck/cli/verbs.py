@@ -106,11 +106,25 @@ def _bank(options: Namespace) -> None:
 
 def _prepare(options: Namespace) -> None:
     from limbeck.data.prepare import PrepareSettings, prepare
+    from limbeck.data.settings import preset
 
-    settings = PrepareSettings(**given(options, PrepareSettings))
+    below = preset(options.preset) if options.preset else {}
+    settings = PrepareSettings(**{**below, **given(options, PrepareSettings)})
     store = prepare(
         options.reader, options.root, options.out,
         settings=settings, on_error=options.on_error, workers=options.workers, progress=True,
+    )  # fmt: skip
+    show.summary(store.summary(), options.json)
+
+
+def _embed(options: Namespace) -> None:
+    from limbeck.banks.embed import embed_store
+
+    store = embed_store(
+        options.data, options.encoder, options.out,
+        modalities=options.modalities.split(",") if options.modalities else None, captions=options.captions,
+        pretrained=options.pretrained, width=options.width, precision=options.precision, device=options.device,
+        progress=True,
     )  # fmt: skip
     show.summary(store.summary(), options.json)
 
@@ -131,7 +145,8 @@ def _import(options: Namespace) -> None:
 def _report(options: Namespace) -> None:
     from limbeck.report import write_report
 
-    print(write_report(Path(options.run), Path(options.out) if options.out else None))
+    out = Path(options.out) if options.out else None
+    print(write_report(Path(options.run), out, projection=options.projection))
 
 
 def _export(options: Namespace) -> None:
@@ -227,6 +242,7 @@ VERBS: dict[str, Callable[[Any], None]] = {
     "compare": _compare,
     "bank": _bank,
     "prepare": _prepare,
+    "embed": _embed,
     "import": _import,
     "report": _report,
     "export": _export,

@@ -26,7 +26,7 @@ _HOMES = {
     "PrepareSettings": "limbeck.data.settings",
     "StoreWriter": "limbeck.data.writer",
 }
-EMBEDDED = ("digits", "toy")
+EMBEDDED = ("digits", "rooms", "toy")
 """Sets that need no files of the user's: made on first use, kept under :func:`cache_root`."""
 
 
@@ -46,7 +46,7 @@ def cache_root() -> Path:
 
 
 def open_data(ref: str | Path | PairedStore) -> PairedStore:
-    """The store that ``ref`` means: one of the embedded sets ("digits", "toy"), a store's folder, or a store itself.
+    """The store that ``ref`` means: an embedded set ("digits", "rooms", "toy"), a store's folder, or a store itself.
 
     Raises DataError where there is none, FormatError where it is damaged.
     """
@@ -59,6 +59,10 @@ def open_data(ref: str | Path | PairedStore) -> PairedStore:
         digits = importlib.import_module("limbeck.data.digits")
         store: PairedStore = digits.open_digits()
         return store
+    if ref == "rooms":
+        from limbeck.data.rooms import open_rooms
+
+        return open_rooms()
     if ref == "toy":
         from limbeck.data.toy import open_toy
 

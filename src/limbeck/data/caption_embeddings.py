@@ -30,11 +30,13 @@ if TYPE_CHECKING:
 
     from limbeck.data.store import PairedStore
 
-__all__ = ["CaptionEmbeddings", "caption_embeddings"]
+__all__ = ["STORED", "CaptionEmbeddings", "caption_embeddings", "default_captions"]
 
 Array = np.ndarray[Any, Any]
 IntArray = np.ndarray[Any, np.dtype[np.int64]]
 
+STORED = "stored"
+"""In place of an encoder's name: the vectors that the store itself holds."""
 BLOCK = 1024
 """Captions between two moments at which killed work can go on; whole chunks of any encoder."""
 CLEANING = 1
@@ -101,7 +103,7 @@ def caption_embeddings(
     Args:
         store: with captions.
         encoder: "minilm", "bert", "distilbert", "hashing" or a model's folder, see
-            :func:`limbeck.data.sentences.sentence_encoder`.
+            :func:`limbeck.data.sentences.sentence_encoder`; "stored": the vectors that a store of embeddings holds.
         device: where vectors are computed that are not in the cache.
         progress: show a bar or lines on standard error.
         make: False takes them from the cache or not at all.
@@ -117,6 +119,8 @@ def caption_embeddings(
 
     if not store.captions.total:
         raise DataError("has no captions", where=store.path, hint="Prepare it from a source of pictures and captions.")
+    if encoder == STORED:
+        return _stored(store)
     chosen = sentence_encoder(encoder)
     folder = cache_root() / "captions" / _key(store, chosen)
     try:
@@ -132,9 +136,28 @@ def caption_embeddings(
         raise ConfigError(
             f"the cache cannot be written ({error.strerror or error})", where=folder, hint=hint
         ) from error
+    return _of(store, _mapped(folder, store.captions.total, chosen), chosen.id)
+
+
+def default_captions(store: PairedStore) -> str:
+    """The encoder of captions where none is named: the papers' BERT, of a store of embeddings what it holds."""
+    return "bert" if store.caption_vectors is None else STORED
+
+
+def _stored(store: PairedStore) -> CaptionEmbeddings:
+    if store.caption_vectors is None:
+        raise DataError(
+            "holds no vectors of its captions", where=store.path, hint="`limbeck embed` makes stores that do."
+        )
+    embedded = store.settings.get("embedded")
+    name = embedded.get("captions") if isinstance(embedded, dict) else None
+    return _of(store, store.caption_vectors, str(name or STORED))
+
+
+def _of(store: PairedStore, vectors: Array, encoder: str) -> CaptionEmbeddings:
     offsets = store.captions.offsets
     owner: IntArray = np.repeat(np.arange(len(store), dtype=np.int64), np.diff(offsets))
-    return CaptionEmbeddings(_mapped(folder, store.captions.total, chosen), owner, offsets, chosen.id)
+    return CaptionEmbeddings(vectors, owner, offsets, encoder)
 
 
 def _key(store: PairedStore, encoder: SentenceEncoder) -> str:

@@ -17,6 +17,11 @@ def datasets() -> list[dict[str, Any]]:
             "how": "embedded",
             "description": "handwritten digits, each with a spoken one, made offline on first use",
         },
+        {
+            "name": "rooms",
+            "how": "generated",
+            "description": "depth maps of ten kinds of furnished rooms with the kind's name, rendered on first use",
+        },
         {"name": "toy", "how": "generated", "description": "class means known in closed form, for tests"},
     ]
     read = [{"name": n, "how": "prepare", "description": r.description} for n, r in READERS.items()]

@@ -1,7 +1,8 @@
-"""The small columns of a store: labels, splits, ids and captions."""
+"""The small columns of a store: labels, splits, ids and captions; and the vectors of captions."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from limbeck.data.journal import Journal
 from limbeck.data.meta import SPLITS
 from limbeck.errors import DataError
 
-__all__ = ["write_index"]
+__all__ = ["write_index", "write_vectors"]
 
 Array = np.ndarray[Any, Any]
 
@@ -56,3 +57,23 @@ def write_index(folder: Path, journal: Journal, rows: Array) -> tuple[Array, Arr
             file.write(array.tobytes())
     sizes = {"ids_bytes": len(ids), "captions": len(caption_lengths), "captions_bytes": len(captions)}
     return labels, splits, sizes
+
+
+def write_vectors(file: Path, captions: int, blocks: Iterable[Array]) -> int:
+    """Write what ``captions`` captions embed as, block after block of (n, D); -> D.
+
+    Raises DataError where there are more or fewer, or values that are not finite.
+    """
+    width = done = 0
+    with file.open("wb") as out:
+        for block in blocks:
+            if not done:
+                width = block.shape[1]
+                out.write(npy_header((captions, width), "float32"))
+            if block.shape[1] != width or not np.isfinite(block).all():
+                raise DataError("the vectors of captions are of several widths, or not finite", where=file)
+            out.write(block.astype("<f4", copy=False).tobytes())
+            done += len(block)
+    if done != captions or not done:
+        raise DataError(f"{done} vectors of {captions} captions", where=file)
+    return width

@@ -40,10 +40,13 @@ Array = np.ndarray[Any, Any]
 
 
 class Clip:
-    """An open media file. Use as a context manager; every error is a DataError that names the file."""
+    """An open media file. Use as a context manager; every error is a DataError that names the file.
 
-    def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
+    ``first_channel``: sound is its first channel instead of the mean of all.
+    """
+
+    def __init__(self, path: str | Path, *, first_channel: bool = False) -> None:
+        self.path, self._first_channel = Path(path), first_channel
         if not self.path.is_file():
             raise DataError("no such file", where=path)
         if self.path.stat().st_size == 0:
@@ -111,6 +114,15 @@ class Clip:
                 if packet.pts is not None:
                     end = max(end, float((packet.pts + (packet.duration or 0)) * packet.time_base) - self._origin)
         return end
+
+    @property
+    def sound_end(self) -> float:
+        """Seconds to the end of the sound, as far as the file says, else to that of the clip."""
+        stream = self._audio
+        if stream is None or not stream.duration:
+            return self.duration
+        end = float(((stream.start_time or 0) + stream.duration) * stream.time_base)
+        return min(self.duration, end - float(self._origin))
 
     def frame(self, at: float | None = None) -> Array:
         """(H, W, 3) uint8 RGB: the frame on screen ``at`` seconds after the start; None: in the middle of the clip."""
@@ -180,7 +192,7 @@ class Clip:
             raise DataError(f"{ends}: truncated?", where=self.path)
 
     def waveform(self, start: float, end: float, rate: int) -> Array:
-        """(round((end - start) * rate),) float32: the window, mean over channels, resampled; zeros beyond the clip.
+        """(round((end - start) * rate),) float32: the window, one channel, resampled; zeros beyond the clip.
 
         Args:
             start, end: seconds from the start of the clip.
@@ -249,7 +261,7 @@ class Clip:
             if position is None:
                 # only the first time counts: later ones are rounded to ticks, which would tear holes
                 position = round(((frame.time or 0.0) - self._origin) * rate)
-            samples = mono(frame)
+            samples = mono(frame, first=self._first_channel)
             yield position, samples
             position += len(samples)
 

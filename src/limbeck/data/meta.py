@@ -13,6 +13,7 @@ from limbeck.files import digest_of, read_json, write_json
 from limbeck.modalities import Modality, modality_from_dict
 
 __all__ = [
+    "CAPTION_VECTORS",
     "FORMAT",
     "NAME",
     "SPLITS",
@@ -26,6 +27,9 @@ __all__ = [
 
 FORMAT, VERSION = "limbeck-store", 1
 SPLITS = ("train", "validation", "test")
+CAPTION_VECTORS = "index.captions_vectors.npy"
+"""Of a store of embeddings: what its captions embed as."""
+SIZES = {"ids_bytes", "captions", "captions_bytes"}
 NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
 """What a modality may be called: its name is a file's name, so it can never lead out of the folder."""
 
@@ -47,6 +51,8 @@ def array_plan(
     plan["index.captions.npy"] = ((sizes["captions_bytes"],), "uint8")
     plan["index.captions_offsets.npy"] = ((sizes["captions"] + 1,), "int64")
     plan["index.captions_items.npy"] = ((items + 1,), "int64")
+    if "captions_width" in sizes:
+        plan[CAPTION_VECTORS] = ((sizes["captions"], sizes["captions_width"]), "float32")
     return plan
 
 
@@ -107,7 +113,7 @@ def read_meta(folder: Path) -> dict[str, Any]:
         if not isinstance(meta.get(key), kind) or isinstance(meta[key], bool):
             raise FormatError(f"field {key!r} is missing or of the wrong type", where=file)
     sizes = meta["sizes"]
-    if set(sizes) != {"ids_bytes", "captions", "captions_bytes"} or not all(_count(v) for v in sizes.values()):
+    if set(sizes) - {"captions_width"} != SIZES or not all(_count(v) for v in sizes.values()):
         raise FormatError("field 'sizes' is not what it should be", where=file)
     if not _count(meta["items"]) or meta["items"] == 0 or not all(isinstance(c, str) for c in meta["classes"]):
         raise FormatError("field 'items' or 'classes' is not what it should be", where=file)

@@ -59,7 +59,7 @@ class Pairs:
         split: str,
         *,
         modalities: Sequence[str] | None = None,
-        captions: str = "bert",
+        captions: str | None = None,
         device: str | torch.device = "cpu",
         progress: bool = False,
     ) -> Pairs:
@@ -67,7 +67,8 @@ class Pairs:
 
         Args:
             modalities: two of the store's; by default its own two.
-            captions: the frozen encoder of captions, see :func:`limbeck.data.caption_embeddings.caption_embeddings`.
+            captions: the frozen encoder of captions, see :func:`limbeck.data.caption_embeddings.caption_embeddings`;
+                by default what :func:`limbeck.data.caption_embeddings.default_captions` says.
             device, progress: of the embedding of captions that are not in the cache.
 
         Raises:
@@ -80,9 +81,10 @@ class Pairs:
         if not isinstance(chosen[second], Text) or not store.captions.total:
             each = np.arange(len(items), dtype=np.int64)
             return cls(store, split, chosen, items, each, items.copy(), None)
-        from limbeck.data.caption_embeddings import caption_embeddings
+        from limbeck.data.caption_embeddings import caption_embeddings, default_captions
 
-        vectors = caption_embeddings(store, captions, device=device, progress=progress)
+        named = captions or default_captions(store)
+        vectors = caption_embeddings(store, named, device=device, progress=progress)
         counts = vectors.offsets[items + 1] - vectors.offsets[items]
         items, counts = items[counts > 0], counts[counts > 0]
         if not len(items):

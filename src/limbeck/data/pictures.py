@@ -10,11 +10,13 @@ import numpy as np
 
 from limbeck.errors import DataError
 
-__all__ = ["MAX_PIXELS", "read_depth", "read_feature", "read_image", "resize"]
+__all__ = ["MAX_PIXELS", "depth_map", "read_depth", "read_feature", "read_image", "resize"]
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "PPM")
 MAX_PIXELS = 80_000_000
 """Larger pictures are refused: a small file can claim to be huge."""
+MAX_METRES = 65.535
+"""What 16 bits of millimetres hold."""
 MAX_WIDTH = 1 << 20
 """Numbers in one vector."""
 
@@ -97,9 +99,27 @@ def read_depth(path: str | Path, size: int, *, unit: float = 0.001, rotated: boo
         raise DataError("holds values beyond 16 bits", where=path)
     if rotated:
         raw = ((raw >> 3) | (raw << 13)) & 0xFFFF
-    rows, columns = (((np.arange(size) + 0.5) * n / size).astype(np.int64) for n in raw.shape)
-    millimetres = np.rint(raw[rows[:, None], columns[None]] * (unit * 1000))
-    result: Array = np.clip(millimetres, 0, 65535).astype(np.uint16)[None]
+    return _millimetres(_nearest(raw, size) * (unit * 1000))
+
+
+def depth_map(metres: Array, size: int, where: object = None) -> Array:
+    """(H, W) metres -> (1, size, size) uint16 millimetres, resized as :func:`read_depth` does; 0 where a value is not
+    finite or not above 0. Raises DataError where the values cannot be metres."""
+    small = _nearest(metres, size).astype(np.float64)
+    small = np.where(np.isfinite(small) & (small > 0), small, 0)
+    if small.max(initial=0) > MAX_METRES:
+        raise DataError(f"reaches {small.max():g} m: its depths are not in metres", where=where)
+    return _millimetres(small * 1000)
+
+
+def _nearest(values: Array, size: int) -> Array:
+    rows, columns = (((np.arange(size) + 0.5) * n / size).astype(np.int64) for n in values.shape)
+    result: Array = values[rows[:, None], columns[None]]
+    return result
+
+
+def _millimetres(values: Array) -> Array:
+    result: Array = np.clip(np.rint(values), 0, 65535).astype(np.uint16)[None]
     return result
 
 

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 
 from limbeck.data.decode import Failure, Plan, chunks, decode_safely
-from limbeck.data.embedding import embed_captions
+from limbeck.data.embedding import caption_width, embed_captions
 from limbeck.data.listing import SKIP_HINT, Listing, list_rows
 from limbeck.data.pictures import read_feature
 from limbeck.data.pool import cores, spread
@@ -25,6 +25,7 @@ from limbeck.data.writer import StoreWriter
 from limbeck.errors import ConfigError, DataError, FormatError, nearest
 from limbeck.files import digest_of, writing_to
 from limbeck.modalities import Audio, Depth, Feature, Image, Modality, Text
+from limbeck.modalities.audio import KALDI_MEAN, KALDI_STD
 from limbeck.progress import Progress
 
 __all__ = ["PrepareSettings", "prepare"]
@@ -121,15 +122,20 @@ def _modality(
     if name == "depth":
         return Depth(shape=(1, size, size))
     if name == "text":
-        return Text(shape=(settings.text_width,), embedding=settings.text_embedding)
+        width = caption_width(settings.text_embedding, settings.text_width)
+        return Text(shape=(width,), embedding=settings.text_embedding)
     if name == "feature":
         return Feature(shape=(_feature_width(rows),))
+    kaldi = settings.mel == "kaldi"
     return Audio(
-        shape=shape or (1, settings.n_mels, settings.mel_frames),
+        shape=shape or (settings.sound_clips or 1, settings.n_mels, settings.mel_frames),
+        mean=(KALDI_MEAN if kaldi else 0.0,),
+        std=(KALDI_STD if kaldi else 1.0,),
         sample_rate=settings.sample_rate,
         n_fft=settings.n_fft,
         hop=settings.effective_hop,
         scale=settings.mel,
+        clip_samples=settings.samples if kaldi else 0,
     )
 
 
@@ -148,7 +154,8 @@ def _recorded(source: Reader, listing: Listing, settings: PrepareSettings) -> di
     """The store's settings: all there are, and a fingerprint of the listing, so that only like goes on with like."""
     base = source.root if source.root.is_dir() else source.root.parent
     recorded = {**dataclasses.asdict(settings), "hop": settings.effective_hop, "rows": listing.fingerprint(base)}
-    return {"reader": source.name, **{k: list(v) if isinstance(v, tuple) else v for k, v in recorded.items()}}
+    told = {"text_is_label": True} if source.text_is_label else {}
+    return {"reader": source.name, **told, **{k: list(v) if isinstance(v, tuple) else v for k, v in recorded.items()}}
 
 
 def _reopened(out: Path, recorded: dict[str, Any], on_error: str, listed: int) -> PairedStore:
@@ -231,7 +238,7 @@ def _decoded(
     def block(number: int) -> np.ndarray[Any, Any]:
         # whole blocks in the order of rows: the same numbers whatever order the items come in
         part = rows[number * TEXT_BLOCK : (number + 1) * TEXT_BLOCK]
-        width = settings.text_width
+        width = writer.modalities["text"].shape[0]
         return embed_captions([r.captions for r in part], embedding=settings.text_embedding, width=width)
 
     for k, result in spread(function, chunks(todo), workers=workers, crashed=_crashed):

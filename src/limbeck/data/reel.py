@@ -25,10 +25,11 @@ class Reel(Clip):
     that was killed goes on with the same bytes. A window before the last one is found, too, by starting over.
     """
 
-    def __init__(self, path: str | Path, begin: float) -> None:
-        super().__init__(path)
+    def __init__(self, path: str | Path, begin: float, *, first_channel: bool = False) -> None:
+        super().__init__(path, first_channel=first_channel)
         self._begin = begin
-        self._ear = Clip(path)  # the sound is read by itself: seeking moves every stream of a container
+        # the sound is read by itself: seeking moves every stream of a container
+        self._ear = Clip(path, first_channel=first_channel)
         self._length = super().duration
         self._pictures: Iterator[tuple[float, Any]] | None = None
         self._shown: tuple[float, Any] | None = None
@@ -110,16 +111,21 @@ class Reel(Clip):
 
 
 class Reels:
-    """The reel that is being read; another clip or beginning takes its place. Use as a context manager."""
+    """The reel that is being read; another clip or beginning takes its place. Use as a context manager.
 
-    def __init__(self) -> None:
+    ``first_channel``: as of a :class:`Clip`.
+    """
+
+    def __init__(self, *, first_channel: bool = False) -> None:
+        self._first_channel = first_channel
         self._key: tuple[Path, float] | None = None
         self._reel: Reel | None = None
 
     def get(self, path: Path, begin: float) -> Reel:
         if self._key != (path, begin) or self._reel is None:
             self.close()
-            self._reel, self._key = Reel(path, begin), (path, begin)
+            self._reel = Reel(path, begin, first_channel=self._first_channel)
+            self._key = (path, begin)
         return self._reel
 
     def close(self) -> None:

@@ -42,8 +42,8 @@ _SPLITS = {
 
 @dataclass(frozen=True)
 class Media:
-    """One file of an item. ``kind``: video, audio, image, depth, feature, idx (picture ``index`` of MNIST's) or tensor
-    (row ``index`` of what a .pt file holds under ``key``)."""
+    """One file of an item. ``kind``: video, audio, image, depth (``key`` "rotated": SUN RGB-D's bits), feature, idx
+    (picture ``index`` of MNIST's), tensor or hdf5 (row ``index`` of what a .pt or .mat file holds under ``key``)."""
 
     kind: str
     path: Path
@@ -116,6 +116,8 @@ class Reader(ABC):
     options: ClassVar[tuple[str, ...]] = ()
     """Which of the settings ``csv`` and ``clips`` mean something to it."""
     pictures: ClassVar[Pictures] = Pictures()
+    text_is_label: ClassVar[bool] = False
+    """Captions are the names of classes: who reads the text reads the label. The store's settings say so."""
 
     def __init__(self, root: Path, settings: PrepareSettings) -> None:
         self.root, self.settings = root, settings

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import torch
+    from torch import Tensor
 
 __all__ = ["HUB", "SentenceEncoder", "sentence_encoder"]
 
@@ -27,12 +28,24 @@ Array = np.ndarray[Any, Any]
 
 CHUNK = 64
 """Sentences a transformer reads at once, padded to the longest of them."""
-HUB = {"bert": "bert-base-uncased", "distilbert": "distilbert-base-uncased"}
+HUB = {
+    "bert": "bert-base-uncased",
+    "distilbert": "distilbert-base-uncased",
+    "clip": "openai/clip-vit-base-patch32",
+    "clap": "laion/clap-htsat-unfused",
+}
 """Names that mean weights in the hub's cache, where somebody put them: nothing is ever downloaded."""
 POOLED = ("bert", "distilbert")
 """Model types whose first token stands for the sentence."""
+PROJECTED = ("clip", "clap")
+"""Those with a text tower whose projection stands for it."""
+_WIDTH = {"distilbert": "dim", **dict.fromkeys(PROJECTED, "projection_dim")}
+TOWER = ("text_model", "text_projection")
 _WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin")
-_WORDS = ("tokenizer.json", "vocab.txt")
+_WORDS = {
+    **dict.fromkeys(POOLED, ("tokenizer.json", "vocab.txt")),
+    **dict.fromkeys(PROJECTED, ("tokenizer.json", "merges.txt")),
+}
 
 
 class SentenceEncoder(Protocol):
@@ -56,22 +69,26 @@ def sentence_encoder(name: str, width: int = 384) -> SentenceEncoder:
     Args:
         name: "hashing" (words hashed to signed counts, unit length; needs nothing), "minilm" (all-MiniLM-L6-v2 from its
             package: mean of the tokens, unit length, 384 numbers), "bert" or "distilbert" (the uncased base models from
-            the hub's cache) or the folder of such a model: first token of the last layer, as it is.
+            the hub's cache: first token of the last layer, as it is), "clip" or "clap" (the text towers of CLIP
+            ViT-B/32 and LAION's CLAP from there: unit length), the folder of such a model, or "imagebind" (its text
+            trunk from a file of its weights, see docs/imagebind.md; these are not for commercial use).
         width: of a hashed vector.
 
     Raises:
         MissingDependencyError: the extra or the weights are missing; says what to put where.
         ConfigError: an unknown name, or a folder that holds another kind of model.
-        FormatError: a file of the folder is damaged.
+        FormatError: a file of the folder is damaged, or made for other weights.
     """
     if name == "hashing":
         return Hashing(width)
     if name == "minilm":
         return _transformer(_minilm_folder(), "mean")
+    if name == "imagebind":
+        return _imagebind()
     if name in HUB:
         return _transformer(_hub_folder(HUB[name]), "first")
     if os.sep not in name and not Path(name).exists():
-        hint = nearest(name, ("hashing", "minilm", *HUB))
+        hint = nearest(name, ("hashing", "minilm", "imagebind", *HUB))
         raise ConfigError(
             f"unknown sentence encoder {name!r}", where="encoder", hint=f"{hint} Or give a model's folder."
         )
@@ -94,30 +111,41 @@ class Hashing:
 class Transformer:
     """A model's folder, read by transformers: float32, evaluation mode.
 
-    ``pooling``: "first" (the first token's state as it is) or "mean" (of all tokens, unit length).
+    ``pooling``: "first" (the first token's state as it is) or "mean" (of all tokens, unit length); a model with two
+    towers has a projection instead, of unit length.
     """
 
     def __init__(self, folder: Path, pooling: str) -> None:
-        self.folder, self.pooling = folder, pooling
-        for needed in (("config.json",), _WEIGHTS, _WORDS):
-            if not any((folder / name).is_file() for name in needed):
-                what = f"the folder of a sentence encoder has no {' or '.join(needed)}"
-                hint = f"Put config.json, model.safetensors and {' or '.join(_WORDS)} of BERT or DistilBERT there."
-                raise MissingDependencyError(what, where=folder, hint=hint)
+        self.folder = folder
+        self._needs("config.json")
         config = read_json(folder / "config.json")
         self.kind = config.get("model_type")
-        if self.kind not in POOLED:
+        if self.kind not in _WORDS:
             what = f"a model of type {self.kind!r} does not encode sentences"
-            raise ConfigError(what, where=folder, hint=f"Known: {', '.join(POOLED)}.")
-        width = config.get("dim" if self.kind == "distilbert" else "hidden_size")
+            raise ConfigError(what, where=folder, hint=f"Known: {', '.join(_WORDS)}.")
+        self._needs(*_WEIGHTS)
+        self._needs(*_WORDS[self.kind])
+        self.pooling = "projected" if self.kind in PROJECTED else pooling
+        width = config.get(_WIDTH.get(self.kind, "hidden_size"), 512 if self.kind in PROJECTED else None)
         if not isinstance(width, int):
             raise FormatError("does not say how wide the model is", where=folder / "config.json")
         self.width = width
 
+    def _needs(self, *names: str) -> None:
+        """One of these files."""
+        if not any((self.folder / name).is_file() for name in names):
+            what = f"the folder of a sentence encoder has no {' or '.join(names)}"
+            words = ", ".join(dict.fromkeys(name for known in _WORDS.values() for name in known))
+            hint = (
+                f"Put config.json, model.safetensors and its words ({words}) of BERT, DistilBERT, CLIP or CLAP there."
+            )
+            raise MissingDependencyError(what, where=self.folder, hint=hint)
+
     @cached_property
     def id(self) -> str:
         """Kind, pooling, and a hash of weights and words (large files: of 256 places)."""
-        names = {"config.json", "tokenizer_config.json", "special_tokens_map.json", *_WORDS, *_WEIGHTS}
+        known = {"config.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.json"}
+        names = {*known, *_WEIGHTS, *(name for words in _WORDS.values() for name in words)}
         shards = {path.name for path in self.folder.glob("model-*.safetensors")}
         found = hashlib.sha256()
         for name in sorted(names | shards):
@@ -140,13 +168,16 @@ class Transformer:
                 )
         except Exception as error:  # safetensors, json and transformers each have kinds of their own
             raise FormatError(f"the model cannot be read: {error}", where=self.folder) from error
-        # what a file lacks is drawn at random, in silence; the pooler alone is not used
-        lacking = sorted(name for name in info["missing_keys"] if not name.startswith("pooler"))
+        # what a file lacks is drawn at random, in silence: of BERT the pooler is not used, of two towers one
+        lacking = sorted(name for name in info["missing_keys"] if self._uses(name))
         if lacking:
             raise FormatError(f"the weights lack {len(lacking)} tensors, the first {lacking[0]}", where=self.folder)
-        positions = getattr(model.config, "max_position_embeddings", 512)
+        positions = getattr(model.config.get_text_config(), "max_position_embeddings", 512)
         tokenizer.model_max_length = min(tokenizer.model_max_length, positions)
         return tokenizer, model.float().eval()
+
+    def _uses(self, weight: str) -> bool:
+        return weight.startswith(TOWER) if self.kind in PROJECTED else not weight.startswith("pooler")
 
     def encode(self, texts: Sequence[str], device: str | torch.device = "cpu") -> Array:
         import torch
@@ -159,18 +190,32 @@ class Transformer:
             for start in range(0, len(texts), CHUNK):
                 chunk = [texts[k] for k in order[start : start + CHUNK]]
                 tokens = tokenizer(chunk, padding=True, truncation=True, return_tensors="pt").to(device)
-                words, mask = tokens["input_ids"], tokens["attention_mask"]
-                states = model(input_ids=words, attention_mask=mask).last_hidden_state
-                if self.pooling == "mean":
-                    mask = mask[..., None].to(states.dtype)
-                    pooled = (states * mask).sum(1) / mask.sum(1)
-                    parts.append(torch.nn.functional.normalize(pooled, dim=1).cpu().numpy())
-                else:
-                    parts.append(states[:, 0].cpu().numpy())
+                found = self._pooled(model, tokens["input_ids"], tokens["attention_mask"])
+                if self.pooling != "first":
+                    found = torch.nn.functional.normalize(found, dim=1)
+                parts.append(found.cpu().numpy())
         sorted_ = np.concatenate(parts)
         result = np.empty_like(sorted_)
         result[order] = sorted_
         return result
+
+    def _pooled(self, model: Any, words: Tensor, mask: Tensor) -> Tensor:
+        if self.pooling == "projected":
+            tower = model.text_model(input_ids=words, attention_mask=mask)
+            projected: Tensor = model.text_projection(tower.pooler_output)
+            return projected
+        states: Tensor = model(input_ids=words, attention_mask=mask).last_hidden_state
+        if self.pooling == "first":
+            return states[:, 0]
+        seen = mask[..., None].to(states.dtype)
+        return (states * seen).sum(1) / seen.sum(1)
+
+
+@lru_cache(maxsize=1)
+def _imagebind() -> SentenceEncoder:
+    from limbeck.data.imagebind_text import ImageBindText
+
+    return ImageBindText()
 
 
 @lru_cache(maxsize=2)
@@ -203,10 +248,11 @@ def _hub_folder(name: str) -> Path:
     try:
         return Path(cached_file(name, "config.json", local_files_only=True)).parent
     except OSError as error:
-        words = "config.json, model.safetensors and vocab.txt"
+        words = "vocab.txt" if name in (HUB["bert"], HUB["distilbert"]) else "tokenizer.json"
         hint = (
-            f"Put its {words} into a folder and give that folder as the encoder, or fill the hub's cache (HF_HOME) "
-            "where there is a connection. Without them: --captions minilm (a package) or --captions hashing."
+            f"Put its config.json, model.safetensors and {words} into a folder and give that folder as the encoder, or "
+            "fill the hub's cache (HF_HOME) where there is a connection. "
+            "Without them: --captions minilm (a package) or --captions hashing."
         )
         raise MissingDependencyError("the weights are not on this machine", where=name, hint=hint) from error
 

@@ -11,11 +11,13 @@ __all__ = ["mono", "resample"]
 Array = np.ndarray[Any, Any]
 
 
-def mono(frame: Any) -> Array:
-    """Mean over the channels of a decoded frame, full scale = 1, (samples,) float32."""
+def mono(frame: Any, *, first: bool = False) -> Array:
+    """Mean over the channels of a decoded frame, or the ``first`` of them; full scale = 1, (samples,) float32."""
     raw = frame.to_ndarray()
     channels = frame.layout.nb_channels
     values = raw if frame.format.is_planar else raw.reshape(-1, channels).T
+    if first:
+        values = values[:1]
     if values.dtype.kind == "u":
         values = (values.astype(np.float32) - 128) / 128
     elif values.dtype.kind == "i":

@@ -40,9 +40,9 @@ def standardised(modality: Modality, array: Array, rows: Array) -> Modality:
 
 
 def standardised_by_default(modalities: Sequence[Modality]) -> list[str]:
-    """Names of those whose mean and std come from the data; a spectrogram that keeps its decibels has none."""
-    raw = [m.name for m in modalities if isinstance(m, Audio) and m.scale == "decibel"]
-    return [m.name for m in modalities if m.kind in STANDARDISED and m.name not in raw]
+    """Names of those whose mean and std come from the data; of spectrograms only those of scale "standard"."""
+    own = [m.name for m in modalities if isinstance(m, Audio) and m.scale != "standard"]
+    return [m.name for m in modalities if m.kind in STANDARDISED and m.name not in own]
 
 
 def blocks(rows: int, array: Array) -> Iterator[slice]:

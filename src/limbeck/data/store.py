@@ -9,6 +9,7 @@
 | ``index.ids.npy``, ``index.ids_offsets.npy`` | UTF-8 blob and (N + 1,) byte offsets |
 | ``index.captions.npy``, ``index.captions_offsets.npy`` | the same for the M captions |
 | ``index.captions_items.npy`` | (N + 1,): item i has the captions [i]..[i + 1] |
+| ``index.captions_vectors.npy`` | (M, D) float32, where ``limbeck embed`` made the store from one with captions |
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from limbeck.data.arrays import Captions, Strings, digest, map_array
-from limbeck.data.meta import SPLITS, array_plan, content_hash, modalities_of, read_meta
+from limbeck.data.meta import CAPTION_VECTORS, SPLITS, array_plan, content_hash, modalities_of, read_meta
 from limbeck.errors import ConfigError, DataError, FormatError, ShapeError, nearest
 from limbeck.modalities import Modality
 
@@ -53,6 +54,7 @@ class PairedStore:
     labels: IntArray
     ids: Sequence[str]
     captions: Captions
+    caption_vectors: np.ndarray[Any, Any] | None
     splits: tuple[str, ...]
 
     def __init__(
@@ -70,6 +72,7 @@ class PairedStore:
             arrays["index.captions.npy"], arrays["index.captions_offsets.npy"], path / "index.captions_offsets.npy"
         )
         self.captions = Captions(texts, arrays["index.captions_items.npy"], path / "index.captions_items.npy")
+        self.caption_vectors = arrays.get(CAPTION_VECTORS)
         codes = arrays["index.splits.npy"]
         if int(codes.max()) >= len(SPLITS):
             raise FormatError(f"unknown split number {int(codes.max())}", where=path / "index.splits.npy")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
 from types import TracebackType
@@ -19,10 +19,10 @@ import numpy as np
 
 from limbeck.data.arrays import digest, map_array
 from limbeck.data.columns import Columns
-from limbeck.data.index import write_index
+from limbeck.data.index import write_index, write_vectors
 from limbeck.data.journal import DONE, SKIPPED, TODO, Journal
 from limbeck.data.lock import lock_file, locked
-from limbeck.data.meta import FORMAT, NAME, SPLITS, VERSION, array_plan, write_meta
+from limbeck.data.meta import CAPTION_VECTORS, FORMAT, NAME, SPLITS, VERSION, array_plan, write_meta
 from limbeck.data.statistics import standardised, standardised_by_default
 from limbeck.data.store import PairedStore
 from limbeck.errors import ConfigError, DataError, FormatError, ResumeError, nearest
@@ -208,14 +208,16 @@ class StoreWriter:
     # -- finishing -----------------------------------------------------------------------------------------------
 
     def finish(
-        self, *, standardise: Collection[str] | None = None, sources: Mapping[str, Any] | None = None
-    ) -> PairedStore:
+        self, *, standardise: Collection[str] | None = None, sources: Mapping[str, Any] | None = None,
+        caption_vectors: Iterable[Array] | None = None,
+    ) -> PairedStore:  # fmt: skip
         """Turn the staging folder into the store and open it.
 
         Args:
             standardise: modalities whose mean and std (per channel; one number for vectors) are computed on the train
-                split, or on everything where there is none. None: kinds audio (unless raw decibel), depth and feature.
+                split, or on everything where there is none. None: kinds audio (of scale standard), depth and feature.
             sources: joins the settings: what may change until the store is finished, such as the files' times.
+            caption_vectors: blocks of (n, D), what all captions embed as, in the order of the items that stay.
 
         Raises DataError where rows are missing, ids repeat, a class has no item, or nothing is left.
         """
@@ -224,13 +226,14 @@ class StoreWriter:
             raise DataError(f"{missing} of {self.capacity} rows are neither written nor skipped", where=self.staging)
         rows = np.flatnonzero(self._journal.status == DONE)
         if not len(rows):
-            raise DataError(
-                "every item was skipped", where=self.path, hint=f"First reason: {self._journal.skipped()[0]['reason']}"
-            )
+            reason = self._journal.skipped()[0]["reason"]
+            raise DataError("every item was skipped", where=self.path, hint=f"First reason: {reason}")
         shutil.rmtree(self._final, ignore_errors=True)
         self._final.mkdir()
         labels, splits, sizes = write_index(self._final, self._journal, rows)
         self._check_classes(labels)
+        if caption_vectors is not None:
+            sizes["captions_width"] = write_vectors(self._final / CAPTION_VECTORS, sizes["captions"], caption_vectors)
         arrays = {m.name: self._columns.without_gaps(m, rows, self._final) for m in self.modalities.values()}
         if standardise is None:
             standardise = standardised_by_default(list(self.modalities.values()))

@@ -20,7 +20,8 @@ from limbeck.engine.initial import initial_set
 from limbeck.engine.loop import Loop
 from limbeck.engine.paired import paired
 from limbeck.engine.plan import Plan
-from limbeck.engine.rehearsed_training import pair_training_seconds, training_seconds
+from limbeck.engine.rehearsed_training import embedding_seconds, pair_training_seconds, training_seconds
+from limbeck.engine.settings import FRESH
 
 __all__ = ["estimate"]
 
@@ -89,6 +90,8 @@ def _first(planned: Plan) -> list[str]:
         maps = f", each with {bank.decouplers} decouplers" if bank.decouplers else ""
         took = training_seconds(planned, BANK_RECIPE, bank.members, BANK_RECIPE.epochs)
         stages.append(f"a bank of {bank.members} pairs of networks{maps} (limbeck bank), {_about(took)} for the pairs")
+    if planned.settings.encoder != FRESH:
+        stages.append(f"real embeddings by {planned.settings.encoder}, {_about(embedding_seconds(planned))}")
     if planned.method.objective in ("pairs", "pair_trajectories"):
         stages.append(_pair_experts(planned))
     if planned.method.objective == "trajectories":

@@ -9,7 +9,9 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 
+from limbeck.engine.sight import sight
 from limbeck.training import Recipe, Rows, Student, train
 
 if TYPE_CHECKING:
@@ -17,9 +19,11 @@ if TYPE_CHECKING:
     from limbeck.engine.plan import Plan
     from limbeck.training.pairs import PairRecipe
 
-__all__ = ["pair_training_seconds", "training_seconds"]
+__all__ = ["embedding_seconds", "pair_training_seconds", "training_seconds"]
 
 BATCHES = 2
+FEW = 16
+"""Real items that are embedded to see how long all of them take."""
 SEED = 2**40
 """Of networks that are thrown away: no student, member or expert has it."""
 
@@ -62,3 +66,21 @@ def pair_training_seconds(stands: Paired, recipe: PairRecipe, networks: int, epo
         train_pairs(stands.towers, RealPairs(stands.pairs, device), recipe, SEED, device=device, report=report)
     each = (counted[-1] - counted[0]) / max(1, len(counted) - 1)
     return each * batches * epochs * networks
+
+
+@torch.no_grad()
+def embedding_seconds(planned: Plan) -> float:
+    """Seconds that the real items take through a run's frozen encoder, under all views; of those that are kept
+    already, none of it."""
+    found, settings = sight(planned, rehearse=True), planned.settings
+    assert found.frozen is not None
+    positions = torch.from_numpy(np.concatenate(found.items.groups)[:FEW])
+    seconds = 0.0
+    for name, modality in found.items.modalities.items():
+        views = settings.draws if settings.augment and modality.spatial else 1
+        for _ in range(2):  # the first one allocates
+            began = time.perf_counter()
+            found.frozen.embed(name, found.items.batch(name, positions, planned.numerics.device))
+            took = time.perf_counter() - began
+        seconds += took * views
+    return seconds * len(found.items) / len(positions)

@@ -35,7 +35,8 @@ def compare(
 
     Args:
         paths: run folders, whose results are looked through, or files of results.
-        metric: one or several joined by commas; by default "Mean", "fused", or the first there is.
+        metric: one or several joined by commas; by default "Mean", "fused", or the first there is; another's, where a
+            modality says the class.
         baseline: a method, or a row's label, from whose row at the same budget each row's difference is told: paired
             by set seed, over the students both sets have.
         protocol: which result to take where runs hold several.
@@ -86,6 +87,9 @@ def compare(
 
 def _metrics(chosen: Sequence[Scored], metric: str | None) -> list[str]:
     known = [m for m in chosen[0].metrics if all(m in s.metrics for s in chosen)]
+    leak = chosen[0].result.get("leak")
+    if metric is None and leak and leak.get("headline") in known:
+        return [leak["headline"]]
     if metric is None:
         return [next((m for m in LEADING if m in known), known[0])] if known else []
     wanted = list(dict.fromkeys(metric.split(",")))
@@ -265,7 +269,7 @@ def _whole(chosen: Sequence[Scored], metrics: Sequence[str]) -> list[dict[str, A
 
 
 def _notes(chosen: Sequence[Scored]) -> list[str]:
-    notes = []
+    notes = list(chosen[0].result.get("notes", ()))
     for name in LAST_DIGITS:
         values = sorted({str(s.result["settings"].get(name)) for s in chosen})
         if len(values) > 1 and name != "at_once":

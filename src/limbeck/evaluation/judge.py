@@ -14,6 +14,7 @@ from limbeck.data.pairs import Pairs
 from limbeck.encoders.tower import TwoTower
 from limbeck.errors import ConfigError
 from limbeck.evaluation.gallery import Gallery
+from limbeck.evaluation.linear_towers import with_linear_heads
 from limbeck.evaluation.pair_trial import pair_rules, require_towers, two_modalities
 from limbeck.rng import key
 from limbeck.training.pair_data import Lifted, SyntheticPairs
@@ -31,13 +32,14 @@ class Judge:
     What is the same for all sets is prepared once: what frozen parts make of the split's items, and its captions.
 
     Args:
-        towers: of the run, on ``device``; untrained.
+        towers: of the run, on ``device``; untrained. Where the protocol has linear heads, they take the place of those.
         pairs: of the split, ``Pairs.of(store, "validation", modalities=..., captions=...)``.
         protocol: one by pairs that suits the towers.
         seeds: of the students; those that score a finished set are others, whatever their seeds.
 
     Raises:
-        ConfigError: no protocol by pairs, or one that trains a tower that stands still, or the other way round.
+        ConfigError: no protocol by pairs; one that trains a tower that stands still, or the other way round; one that
+            trains on real pairs.
     """
 
     def __init__(
@@ -54,6 +56,10 @@ class Judge:
         if not seeds:
             raise ConfigError("a judge needs at least one seed")
         assert isinstance(rules.recipe, PairRecipe)
+        if rules.recipe.replay:
+            raise ConfigError(f"{protocol} trains on real pairs, too: no score of a set alone", where="--validate")
+        if rules.linear is not None:
+            towers = with_linear_heads(towers, rules.linear)
         self.towers, self.seeds, self.device = towers, tuple(seeds), device
         self.recipe = rules.recipe
         self.gallery = Gallery(pairs, towers, device)

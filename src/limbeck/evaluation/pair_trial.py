@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from limbeck.banks.towers import build_towers
+from limbeck.data.caption_embeddings import default_captions
 from limbeck.data.pairs import Pairs
 from limbeck.encoders import Kernels, Precision
 from limbeck.encoders.tower import TwoTower
 from limbeck.encoders.towers import tower_kind
 from limbeck.errors import ConfigError, NumericsError, ShapeError
 from limbeck.evaluation.gallery import Gallery
+from limbeck.evaluation.linear_towers import known_below, linear_towers
 from limbeck.evaluation.protocols import SELECTIONS, Protocol
 from limbeck.evaluation.protocols import protocol as named_protocol
 from limbeck.evaluation.study import refuse_repeats
@@ -39,7 +41,8 @@ class PairTrial:
 
     Args:
         protocol: one by pairs.
-        students: names of towers (``limbeck.encoders.towers``).
+        students: names of towers (``limbeck.encoders.towers``); under linear heads of encoders that stand still, too
+            (``limbeck.encoders.frozen``).
         seeds: one student of each tower for each; their streams share nothing with a distillation's.
         modalities: two of the set's; by default its own two.
         captions: the frozen encoder of real captions; another than the set's must have its width.
@@ -51,7 +54,8 @@ class PairTrial:
 
     Raises:
         ConfigError: unknown protocol, student, modality, split or selection; no seed; a seed or student twice; a tower
-            that the protocol cannot train; not two modalities; a set whose items are not the store's.
+            that the protocol cannot train; whole data where it adds real pairs; not two modalities; a set whose items
+            are not the store's.
         ShapeError: captions of another width. DataError: an empty split.
         MissingDependencyError: weights of a tower or of the captions' encoder are not there.
     """
@@ -88,8 +92,15 @@ class PairTrial:
             )
         if self.select == "test-oracle" and self.split != "test":
             raise ConfigError(f"test-oracle is of the test split, not {self.split}", where="--select")
+        if self.recipe.replay and self.synthetic is None:
+            raise ConfigError(
+                f"{self.protocol} adds real pairs to a set's, and here is no set", where="--protocol",
+                hint="Use retrieval-linear-heads for whole data.",
+            )  # fmt: skip
         for name in self.students:
-            if not tower_kind(name).learns and not self.rules.frozen:
+            if self.rules.linear is not None:
+                known_below(name)
+            elif not tower_kind(name).learns and not self.rules.frozen:
                 raise ConfigError(
                     f"{self.protocol} trains towers, and {name} stands still", where="--students",
                     hint="Use --protocol retrieval-frozen-heads, or another student.",
@@ -143,10 +154,24 @@ class PairTrial:
             "loss": recipe.loss,
             **({"temperature": recipe.temperature} if recipe.temperature != self.recipe.temperature else {}),
             "similarity": similarity is not None,
+            **({"real_pairs": len(self.train_pairs)} if self.recipe.replay else {}),
             "device": str(self.device),
             "kernels": self.kernels,
             "precision": self.precision,
         }
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Without which a reader takes the score for something else."""
+        if not self.recipe.replay:
+            return ()
+        return (f"Trained on real data: half of each batch is of the {len(self.train_pairs)} real training pairs.",)
+
+    def replayed(self, student: str) -> PairData | None:
+        """The real pairs that its batches have beside those of the set; frozen parts are passed once for all seeds."""
+        if not self.recipe.replay:
+            return None
+        return Lifted(RealPairs(self.train_pairs, self.device), self.towers[student], progress=self.progress)
 
     def galleries(self, split: str) -> dict[str, Gallery]:
         """By student the real pairs of ``split``."""
@@ -164,7 +189,8 @@ class PairTrial:
         """Pairs of the store, normalised as the set is."""
         names = list(self.synthetic.modalities) if self.synthetic is not None else None
         found = Pairs.of(
-            self.store, split, modalities=self.modalities or names, captions=self.captions or "bert",
+            self.store, split, modalities=self.modalities or names,
+            captions=self.captions or default_captions(self.store),
             device=self.device, progress=self.progress,
         )  # fmt: skip
         if self.synthetic is None:
@@ -173,10 +199,14 @@ class PairTrial:
 
     def _built(self, student: str) -> TwoTower:
         told = {k: v for k, v in self.towers_of.get(student, {}).items() if k in ("width", "pretrained")}
-        towers = build_towers(
-            self.train_pairs, tower=student, frozen=self.rules.frozen, channels=self.channels, kernels=self.kernels,
-            precision=self.precision, device=self.device, progress=self.progress, **told,
-        )  # fmt: skip
+        machine: dict[str, Any] = {
+            "channels": self.channels, "kernels": self.kernels, "precision": self.precision, "device": self.device,
+            "progress": self.progress,
+        }  # fmt: skip
+        if self.rules.linear is not None:
+            told["width"] = told.get("width") or self.rules.linear
+            return linear_towers(self.train_pairs, student, **told, **machine)
+        towers = build_towers(self.train_pairs, tower=student, frozen=self.rules.frozen, **told, **machine)
         require_towers(self.rules, towers)
         return towers
 
@@ -192,8 +222,13 @@ def pair_rules(name: str) -> Protocol:
 
 
 def require_towers(rules: Protocol, towers: TwoTower) -> None:
-    """Raises ConfigError where a protocol trains the first tower and it stands still, or the other way round."""
+    """Raises ConfigError where a protocol trains the first tower and it stands still, or the other way round.
+
+    Linear heads stand on vectors as on frozen towers.
+    """
     first = next(iter(towers.towers.values()))
+    if rules.linear is not None and first.frozen is None and len(first.trained.input_shape) == 1:
+        return  # vectors stand still by themselves
     if rules.frozen != (first.frozen is not None):
         raise ConfigError(
             f"{rules.name} {'keeps its tower as it is' if rules.frozen else 'trains its tower'}, "

@@ -76,6 +76,7 @@ def evaluate_pairs(synthetic: SyntheticSet | None, store: PairedStore, **setting
         metrics=gallery.metrics,
         items=gallery.items,
         as_published=trial.as_published,
+        notes=trial.notes,
     )
 
 
@@ -87,7 +88,7 @@ def _students(trial: PairTrial, chooser: Mapping[str, Gallery]) -> Iterator[tupl
     done = 0
     with Progress(title, steps * len(trial.seeds) * len(trial.students), shown=trial.progress) as bar:
         for name in trial.students:
-            data = trial.seen_through(name)
+            data, replay = trial.seen_through(name), trial.replayed(name)
             for seed in trial.seeds:
                 before = done
 
@@ -102,6 +103,7 @@ def _students(trial: PairTrial, chooser: Mapping[str, Gallery]) -> Iterator[tupl
                     key(seed, "student"),  # no draw is shared with a run or an expert of the same seed
                     device=trial.device,
                     similarity=similarity,
+                    replay=replay,
                     after_epoch=None if trial.select == "last" else best.look,
                     report=report,
                 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -31,7 +32,9 @@ class Protocol:
         selection: which network of a training is scored.
         fusion: how the modalities' outputs become one prediction; "arcface" is one classifier for both (retrieval);
             of no meaning for pairs.
-        frozen: of pairs: the first tower stands still and a head on it learns.
+        frozen: encoders stand still and heads on them learn; of pairs, below the first tower's head.
+        linear: of pairs: linear heads of this width stand on both towers, or on vectors as they are; None for the
+            towers' own.
         one_rate: of pairs, as published: both towers learn at the first one's step size.
         recipe: how students are trained.
         source: where the numbers come from.
@@ -45,8 +48,14 @@ class Protocol:
     selection: str = "last epoch"
     fusion: str = "ensemble"
     frozen: bool = False
+    linear: int | None = None
     one_rate: bool = False
     recipe: Recipe | PairRecipe = field(default_factory=Recipe)
+
+    @property
+    def replays(self) -> bool:
+        """Whether real pairs are among what students are trained on."""
+        return isinstance(self.recipe, PairRecipe) and self.recipe.replay
 
     def card(self) -> dict[str, Any]:
         """JSON-ready, for ``limbeck protocols``."""
@@ -57,11 +66,18 @@ class Protocol:
             "source": self.source,
             "task": self.task,
             "selection": self.selection,
-            **({"frozen": self.frozen} if self.task == "pairs" else {"fusion": self.fusion}),
+            **({} if self.task == "pairs" else {"fusion": self.fusion}),
+            **({"frozen": self.frozen} if self.task == "pairs" or self.frozen else {}),
+            **({} if self.linear is None else {"linear": self.linear}),
             "recipe": self.recipe.to_dict(),
         }
 
 
+SCRATCH = Recipe(epochs=300, rate=1e-3, optimiser="sgd", momentum=0.5, drops=())
+"""XXX"""
+LINEAR_HEADS = PairRecipe(
+    epochs=100, batch=16, rates=1e-3, optimiser="adam", momentum=0.0, weight_decay=1e-4, dropout=False
+)
 PROTOCOLS: dict[str, Protocol] = {
     p.name: p
     for p in (
@@ -81,6 +97,24 @@ PROTOCOLS: dict[str, Protocol] = {
             "(11, 10 and 9 epochs).",
             source="AVDD, code (evaluate_synset_av)",
             recipe=Recipe(head_rate=1e-3, head_rule="plain", drops=(11, 21)),
+        ),
+        Protocol(
+            name="recognition-frozen-heads",
+            version=1,
+            description="Linear heads on encoders that stand still, each modality alone and fused: 30 epochs of Adam "
+            "at 1e-3, a tenth after 10 and after 20 epochs, batches of 32, DSA. --students names the encoder; the "
+            "set's own by default. Real items are embedded once, the whole split without augmentation.",
+            source="ImageBindDC, probable code (docs/imagebind.md)",
+            frozen=True,
+            recipe=Recipe(rate=1e-3, drops=(10, 20)),
+        ),
+        Protocol(
+            name="recognition-scratch",
+            version=1,
+            description="Students trained from scratch by SGD with momentum 0.5 at 1e-3, encoders and heads alike, "
+            "each modality alone and fused; XXX epochs [choice], batches of 32, DSA.",
+            source="ImageBindDC, paper: rate and optimiser (docs/imagebind.md)",
+            recipe=SCRATCH,
         ),
         Protocol(
             name="retrieval-class",
@@ -133,6 +167,28 @@ PROTOCOLS: dict[str, Protocol] = {
             task="pairs",
             frozen=True,
             recipe=PairRecipe(epochs=100, batch=64, rates=0.1, drops=(50,)),
+        ),
+        Protocol(
+            name="retrieval-linear-heads",
+            version=1,
+            description="Two linear heads to 512 numbers on vectors as they are, or on encoders that stand still: 100 "
+            "epochs of Adam at 1e-3, batches of 16, InfoNCE at temperature 0.07, on synthetic pairs alone.",
+            source="ImageBindDC, probable code without its real pairs (docs/imagebind.md)",
+            task="pairs",
+            frozen=True,
+            linear=512,
+            recipe=LINEAR_HEADS,
+        ),
+        Protocol(
+            name="retrieval-linear-heads-mixed",
+            version=1,
+            description="The same, TRAINED ON REAL DATA: each batch of 16 is 8 pairs of the set and as many real ones "
+            "of the train split, drawn anew. A score of both together, not of the set.",
+            source="ImageBindDC, probable code (docs/imagebind.md)",
+            task="pairs",
+            frozen=True,
+            linear=512,
+            recipe=dataclasses.replace(LINEAR_HEADS, replay=True),
         ),
     )
 }

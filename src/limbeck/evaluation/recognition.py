@@ -1,4 +1,4 @@
-"""Recognition: train students on a set from scratch, score them on real items, each modality alone and fused."""
+"""Recognition: train students, or heads, on a set, score them on real items, each modality alone and fused."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 from torch import Tensor
 
 from limbeck.evaluation.fusion import ensemble
+from limbeck.evaluation.leak import leak_of
 from limbeck.evaluation.result import Result, Run
 from limbeck.evaluation.trial import Trial
 from limbeck.training import FUSED, Rows, predict
@@ -27,7 +28,7 @@ def evaluate_recognition(synthetic: SyntheticSet | None, store: PairedStore, **s
     """Score ``synthetic``, or the whole training split of ``store`` where it is None: accuracy in percent.
 
     Students with fusion "ensemble" are scored by each modality and by the mean of their softmaxes, "fused"; students
-    of another fusion have the fused prediction alone.
+    of another fusion have the fused prediction alone. Where a modality says the class, the result's leak says so.
 
     Args:
         settings: of :class:`~limbeck.evaluation.trial.Trial`, whose errors these are.
@@ -53,6 +54,7 @@ def evaluate_recognition(synthetic: SyntheticSet | None, store: PairedStore, **s
         len(test),
         majority=100 * int(test.labels.bincount().max()) / len(test),
         confusion=confusion.tolist() if classes <= CONFUSION_CLASSES else None,
+        leak=leak_of(store, trial.columns, metrics),
     )
 
 

@@ -34,6 +34,8 @@ class Result:
         settings: what else moves a score's last digits or its meaning.
         items: of a retrieval by pairs, how many there were to find; None of other tasks.
         as_published: students were trained with what the set has learnt beside its items.
+        leak: a modality that says the class, see :func:`limbeck.evaluation.leak.leak_of`.
+        notes: sentences without which a reader takes the score for something else.
     """
 
     protocol: str
@@ -55,21 +57,26 @@ class Result:
     units: dict[str, str] = field(default_factory=dict)
     items: int | None = None
     as_published: bool = False
+    leak: dict[str, Any] | None = None
+    notes: tuple[str, ...] = ()
 
     def summary(self, metric: str, runs: Sequence[Run] | None = None) -> Summary:
         """Mean, spread and interval over ``runs``, all of them by default."""
         return summarise([run.scores[metric] for run in (self.runs if runs is None else runs)])
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-ready: every field, and mean, std, n and interval by metric.
+        """JSON-ready: every field, and mean, std, n and interval by metric; no leak and no notes where there are none.
 
         "binomial", of retrieval by pairs, is what the number of test items leaves open, see :func:`binomial_error`.
         Several architectures are no sample of one thing: their statistics are in ``by_student``, and beside the mean
         over all of them std and interval are None.
         """
         found = {**dataclasses.asdict(self), "n": len(self.runs), **self._statistics(self.runs)}
-        for name in ("students", "seeds", "runs", "metrics"):
+        for name in ("students", "seeds", "runs", "metrics", "notes"):
             found[name] = list(found[name])
+        for name in ("leak", "notes"):
+            if not found[name]:
+                del found[name]
         if len(self.students) > 1:
             found |= {"std": None, "interval": None}
             found["by_student"] = {

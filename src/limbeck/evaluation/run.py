@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from limbeck.config import settings_hash
-from limbeck.data import EMBEDDED, cache_root, open_data
+from limbeck.data import EMBEDDED, open_data
 from limbeck.encoders.build import fitting_channels
 from limbeck.encoders.machine import choose_device
 from limbeck.errors import ConfigError, DataError, FormatError, nearest
-from limbeck.evaluation.pair_settings import default_protocol, settle_pairs
+from limbeck.evaluation.pair_settings import default_protocol, settle_frozen, settle_pairs
+from limbeck.evaluation.protocols import protocol as named_protocol
 from limbeck.evaluation.study import refuse_repeats
-from limbeck.files import digest_file, read_json, write_json
+from limbeck.evaluation.whole import score, score_whole
+from limbeck.files import digest_file, write_json
 from limbeck.synthetic import SyntheticSet
 
 if TYPE_CHECKING:
@@ -57,9 +57,9 @@ def evaluate(
         target: a run's folder, an artifact's folder or a set; or a data set's name or store, which scores its whole
             training split.
         protocol: ``limbeck protocols`` lists them. By default recognition where there are labels and the set was not
-            made by pairs; else retrieval by pairs, with a tower that learns or not as it did for the set.
-        students: architectures; one other than the distilling encoder is cross-architecture. By pairs, names of towers;
-            by default the set's own.
+            made by pairs, else retrieval by pairs; with what learns, or stands still under heads, as for the set.
+        students: architectures; one other than the distilling encoder is cross-architecture. By pairs names of towers,
+            and under a protocol of heads names of encoders that stand still; by default the set's own.
         seeds: one student of each architecture for each; their streams share nothing with the run's.
         data: the real set; by default the one the set was made from.
         whole: score the whole training split too, under the same protocol; kept in the cache folder, and beside every
@@ -74,7 +74,8 @@ def evaluate(
         channels: width of the students; by default that of the distilling encoder.
         captions: by pairs, the frozen encoder of real captions; by default the set's. Another must have its width.
         width: by pairs on a frozen tower, of the space that both towers share; by default the set's.
-        pretrained: by pairs, where towers start: "auto", "none" or a file; by default where the set's did.
+        pretrained: by pairs, or of encoders that stand still: where they start: "auto", "none" or a file; by default
+            where the set's did.
         as_published: by pairs, train with the similarity, step sizes and loss that the set has learnt, where it has.
         select: by pairs, "last" epoch, the best one by the "validation" split, or, for comparison with papers that do
             so, by the test split itself: "test-oracle".
@@ -95,7 +96,7 @@ def evaluate(
     refuse_repeats("--whole-seeds", whole_seeds)
     synthetic, folder = _synthetic(target)
     store = _store(target, synthetic, data)
-    rules = _rules(protocol or default_protocol(synthetic, store))
+    rules = named_protocol(protocol or default_protocol(synthetic, store))
     chosen = _chosen(synthetic, store, modalities)
     machine = {
         "channels": channels or _width(synthetic, store),
@@ -106,6 +107,8 @@ def evaluate(
     own: dict[str, Any] = {}
     if rules.task == "pairs":
         _refuse(rules, {"fusion": fusion, "weights": weights, "save-weights": save_weights, "at-once": at_once})
+        _refuse(rules, {"as-published": as_published or None} if rules.linear is not None else {})
+        _refuse(rules, {"whole": whole or None} if rules.replays else {})
         settings = settle_pairs(
             synthetic, store, chosen, rules,
             students=students, captions=captions, width=width, pretrained=pretrained, select=select,
@@ -114,8 +117,12 @@ def evaluate(
             raise ConfigError("real pairs carry nothing that was learnt", where="--as-published")
         own = {"as_published": True} if as_published else {}
     else:
-        _refuse(rules, apart | {"as-published": as_published or None, "select": None if select == "last" else select})
+        unheard = {**apart, "pretrained": None} if rules.frozen else apart
+        _refuse(rules, unheard | {"as-published": as_published or None, "select": None if select == "last" else select})
+        _refuse(rules, {"weights": weights} if rules.frozen else {})
         settings = {"students": list(("convnet",) if students is None else students), "at_once": at_once}
+        if rules.frozen:
+            settings |= settle_frozen(synthetic, {n: store.modalities[n] for n in chosen}, students, pretrained)
         if fusion is not None and fusion != rules.fusion:
             settings["fusion"] = fusion
         if weights is not None:
@@ -124,8 +131,8 @@ def evaluate(
     files = {} if weights is None else {"weights": Path(weights)}
     keep = files if save_weights is None else files | {"save_weights": Path(save_weights)}
     if synthetic is None:
-        return _whole(store, chosen, settings, keep | own, seeds, progress) or {}
-    result = _score(synthetic, store, chosen, settings, keep | own, seeds, progress)
+        return score_whole(store, chosen, settings, keep | own, seeds, progress) or {}
+    result = score(synthetic, store, chosen, settings, keep | own, seeds, progress)
     result["trained_on"] = {
         "method": synthetic.provenance.get("method"),
         "items": len(synthetic),
@@ -133,7 +140,7 @@ def evaluate(
         "run_hash": synthetic.provenance.get("run_hash"),
         "settings": synthetic.provenance.get("settings"),
     }
-    upper = _whole(store, chosen, settings, files, whole_seeds, progress, train=whole)
+    upper = score_whole(store, chosen, settings, files, whole_seeds, progress, train=whole, like=result)
     if upper is not None:
         result["whole"] = upper
     if folder is not None:
@@ -213,12 +220,6 @@ def _width(synthetic: SyntheticSet | None, store: PairedStore) -> int:
     return int(recorded or fitting_channels(store.modalities))
 
 
-def _rules(protocol: str) -> Protocol:
-    from limbeck.evaluation.protocols import protocol as named
-
-    return named(protocol)
-
-
 def _machine(device: str, kernels: str, precision: str, threads: int | None) -> dict[str, Any]:
     import torch
 
@@ -233,62 +234,3 @@ def _machine(device: str, kernels: str, precision: str, threads: int | None) -> 
         "precision": precision,
         "threads": torch.get_num_threads(),
     }
-
-
-def _whole(
-    store: PairedStore,
-    modalities: tuple[str, ...],
-    settings: dict[str, Any],
-    files: Mapping[str, Any],
-    seeds: Sequence[int],
-    progress: bool,
-    *,
-    train: bool = True,
-) -> dict[str, Any] | None:
-    """The whole training split's score: from the cache, else trained, or None where it is not to be trained."""
-    import torch
-
-    rules = _rules(settings["protocol"])
-    key = settings_hash(
-        store.data_hash, modalities, settings, rules.version, list(seeds), torch.__version__, *_towers_are(rules)
-    )
-    path = cache_root() / "whole" / f"{key}.json"
-    if path.exists() and files.get("save_weights") is None:
-        return read_json(path)
-    if not train:
-        return None
-    result = _score(None, store, modalities, settings, files, seeds, progress)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_json(path, result)
-    return result
-
-
-def _towers_are(rules: Protocol) -> list[Any]:
-    """What no setting says of the towers of students by pairs: how those that are made here are made."""
-    if rules.task != "pairs":
-        return []
-    from limbeck.banks.contrastive import COPY_RECIPE
-    from limbeck.banks.patches import DICTIONARY
-    from limbeck.banks.towers import HEAD_WIDTH
-
-    return [{"copy": COPY_RECIPE.to_dict(), "patches": dataclasses.asdict(DICTIONARY), "width": HEAD_WIDTH}]
-
-
-def _score(
-    synthetic: SyntheticSet | None,
-    store: PairedStore,
-    modalities: tuple[str, ...],
-    settings: dict[str, Any],
-    files: Mapping[str, Any],
-    seeds: Sequence[int],
-    progress: bool,
-) -> dict[str, Any]:
-    from limbeck.evaluation.pairs import evaluate_pairs
-    from limbeck.evaluation.recognition import evaluate_recognition
-    from limbeck.evaluation.retrieval import evaluate_retrieval
-
-    tasks = {"recognition": evaluate_recognition, "retrieval": evaluate_retrieval, "pairs": evaluate_pairs}
-    told = {name: value for name, value in settings.items() if name not in ("threads", "weights")}
-    return tasks[_rules(settings["protocol"]).task](
-        synthetic, store, modalities=modalities, seeds=list(seeds), progress=progress, **told, **files
-    ).to_dict()

@@ -16,7 +16,7 @@ __all__ = ["LAST_DIGITS", "Scored", "meaning", "read_scores", "settings_id"]
 
 LAST_DIGITS = ("device", "kernels", "threads", "at_once", "torch")
 """Settings of a score that change its last digits at most."""
-OF_SET = ("training_items", "training_pairs", "missing_classes", "epochs")
+OF_SET = ("training_items", "training_pairs", "missing_classes", "epochs", "augmented")
 """Settings of a score that tell of the set, not of how it was scored."""
 LEARNT = ("rates", "loss", "similarity", "temperature")
 """Settings that as published are the set's own."""

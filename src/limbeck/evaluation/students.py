@@ -35,14 +35,25 @@ def _classic(description: str, net: type[Classic]) -> Architecture:
     return Architecture(description, build)
 
 
+def _imagebind(description: str, size: str) -> Architecture:
+    def build(modalities: Mapping[str, Modality], *, precision: Precision, **_: Any) -> dict[str, Encoder]:
+        from limbeck.encoders.imagebind import imagebind_encoders
+
+        return imagebind_encoders(modalities, size, precision)
+
+    return Architecture(description, build)
+
+
 STUDENTS: dict[str, Architecture] = {
     "convnet": Architecture("ConvNet, with which the papers distil: blocks of convolution and pool", encoders_for),
     "lenet": _classic("LeNet: two convolutions and two hidden layers without norm, 84 features", LeNet),
     "alexnet": _classic("AlexNet: five convolutions without norm, 3072 features", AlexNet),
     "vgg11": _classic("VGG11: eight convolutions with instance norm, 512 features", VGG11),
     "resnet18": _classic("ResNet18: eight residual blocks with instance norm, 512 features", ResNet18),
+    "imagebind-tiny": _imagebind("ImageBind's architecture, tiny; of pictures, depth and sound", "tiny"),
+    "imagebind-base": _imagebind("ImageBind's architecture at the size of a base model: for a GPU", "base"),
 }
-"""All but the ConvNet have their published width, whatever ``channels`` says (docs/audio_visual.md)."""
+"""All but the ConvNet have a width of their own, whatever ``channels`` says (docs/audio_visual.md)."""
 
 
 def build_student(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from limbeck.banks.frozen import Frozen, frozen_encoders
 from limbeck.encoders import Kernels, Precision, Weights
 from limbeck.errors import ConfigError, nearest
+from limbeck.evaluation.frozen_students import embedded_split, frozen_student, seen_by
 from limbeck.evaluation.inputs import columns_of, training_data
 from limbeck.evaluation.protocols import Protocol
 from limbeck.evaluation.protocols import protocol as named_protocol
@@ -39,13 +41,15 @@ class Trial:
 
     Args:
         protocol: `limbeck protocols` lists them.
-        students: architectures.
+        students: architectures; names of encoders where the protocol keeps them frozen.
         seeds: one student of each architecture for each; their streams share nothing with a distillation's.
         modalities: which of the set's; all by default. One alone gives the papers' A or V columns.
         fusion: how students make one prediction of their modalities; by default the protocol's.
         weights: a safetensors file that every student's encoders start from.
         save_weights: a folder that keeps the trained students.
         channels: width of the students' networks.
+        encoders_of: by student whose encoder stands still, ``pretrained`` of
+            :func:`limbeck.banks.frozen.frozen_encoders`.
         split: whose items are scored.
         at_once: students trained in one pass; see ``limbeck.training.train``.
 
@@ -66,6 +70,7 @@ class Trial:
     weights: Path | None = None
     save_weights: Path | None = None
     channels: int = 128
+    encoders_of: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     device: str | torch.device = "cpu"
     kernels: Kernels = "literal"
     precision: Precision = "fp32"
@@ -107,20 +112,40 @@ class Trial:
         return training_data(self.synthetic, self.store, self.columns, self.device)
 
     @cached_property
+    def frozen(self) -> dict[str, Frozen]:
+        """By architecture the encoders that stand still, where the protocol has such."""
+        return {
+            name: frozen_encoders(
+                self.store, self.columns, name, precision=self.precision, device=self.device, progress=self.progress,
+                pretrained=self.encoders_of.get(name, {}).get("pretrained", "auto"),
+            )
+            for name in (self.students if self.rules.frozen else ())
+        }  # fmt: skip
+
+    @cached_property
     def networks(self) -> dict[str, Student]:
         """Students by architecture, untrained."""
+        classes, fusion = len(self.store.classes), self.fusion or self.rules.fusion
+        if self.rules.frozen:
+            return {name: frozen_student(f, self.columns, classes, fusion) for name, f in self.frozen.items()}
         return {
             name: build_student(
                 name,
                 self.columns,
-                len(self.store.classes),
+                classes,
                 channels=self.channels,
                 kernels=self.kernels,
                 precision=self.precision,
-                fusion=self.fusion or self.rules.fusion,
+                fusion=fusion,
             )
             for name in self.students
         }
+
+    @property
+    def augmented(self) -> bool:
+        """Whether students see items augmented: not the whole split through encoders that stand still, whose real items
+        are embedded once [choice]."""
+        return bool(self.recipe.augment) and not (self.rules.frozen and self.synthetic is None)
 
     @cached_property
     def given(self) -> Weights | None:
@@ -137,9 +162,10 @@ class Trial:
         title = "whole data" if self.synthetic is None else "students"
         with Progress(title, steps * len(self.students), shown=self.progress) as bar:
             for position, (name, student) in enumerate(self.networks.items()):
+                seen, items = self._seen(name, student)
                 trained = train(
-                    student,
-                    data,
+                    seen,
+                    items,
                     self.recipe,
                     self.seeds,
                     device=self.device,
@@ -164,6 +190,7 @@ class Trial:
         units: dict[str, str] | None = None,
         majority: float | None = None,
         confusion: list[list[int]] | None = None,
+        leak: dict[str, Any] | None = None,
     ) -> Result:
         """Scores with everything that says what they mean.
 
@@ -199,6 +226,7 @@ class Trial:
                 "threads": torch.get_num_threads(),
                 "at_once": self.at_once,
                 "torch": torch.__version__,
+                **self._stood_on,
                 **(settings or {}),
             },
             runs=tuple(runs),
@@ -209,7 +237,26 @@ class Trial:
             seconds=time.monotonic() - self.started,
             confusion=confusion,
             metrics=tuple(metrics),
+            leak=leak,
+            notes=() if leak is None else (leak["sentence"],),
         )
+
+    @property
+    def _stood_on(self) -> dict[str, Any]:
+        """Settings of students whose encoders stand still, JSON-ready."""
+        if not self.rules.frozen:
+            return {}
+        told = {name: {**self.encoders_of.get(name, {}), "id": frozen.id} for name, frozen in self.frozen.items()}
+        return {"encoders": told, "augmented": self.augmented}
+
+    def _seen(self, name: str, student: Student) -> tuple[Student, TrainingData]:
+        """What is trained, and on what."""
+        if not self.rules.frozen:
+            return student, self.data[0]
+        if self.synthetic is not None:
+            return seen_by(student, self.data[0], self.augmented)
+        split = embedded_split(self.store, self.columns, self.frozen[name], self.device, progress=self.progress)
+        return student.above(), split
 
     def _initial(self, student: Student) -> list[Weights] | None:
         if self.given is None:

@@ -156,8 +156,9 @@ def joint_of_means(sides: Sides, x: Counts, y: Counts) -> Tensor:
 
 
 def joint_as_released(sides: Sides, x: Counts, y: Counts) -> Tensor:
-    r""":math:`1 - (E_a \odot \tilde E_v) \cdot (E_v \odot \tilde E_a)`, E plain means: eq. 12-13 by the letter. Nothing
-    bounds it below: it grows the synthetic means."""
+    r""":math:`1 - (E_a \odot \tilde E_v) \cdot (E_v \odot \tilde E_a)`, E plain means: eq. 12-13 by the letter. It is
+    :math:`1 - (E_a \odot E_v) \cdot (\tilde E_a \odot \tilde E_v)`, too, and nothing bounds it below: it grows the
+    synthetic means."""
     a, v, a_synthetic, v_synthetic = _class_means(sides, x, y)
     return _apart(a * v_synthetic, v * a_synthetic)
 

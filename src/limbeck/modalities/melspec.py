@@ -7,6 +7,7 @@ decibel -> power -> a non-negative inverse of the filter bank -> Griffin-Lim.
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,10 @@ from limbeck.rng import stream
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["FLOOR", "log_mel", "mel_filters", "waveform_from_log_mel"]
+__all__ = ["DECIBEL", "FLOOR", "log_mel", "mel_filters", "sound_of_bands", "waveform_from_log_mel"]
+
+DECIBEL = 10 / math.log(10)
+"""Of one natural logarithm of power."""
 
 FLOOR = 1e-10
 """Power below which everything is silence: -100 dB."""
@@ -94,20 +98,59 @@ def waveform_from_log_mel(
     import torch
 
     *batch, n_mels, frames = db.shape
-    if (frames - 1) * hop <= n_fft // 2:
-        raise ShapeError(f"{frames} frames are too few to make sound of: windows of {n_fft} samples every {hop}")
-    if hop >= n_fft:
-        raise ShapeError(f"no sound can be made of windows of {n_fft} samples every {hop}: they do not overlap")
     flat = db.detach().float().reshape(-1, n_mels, frames)
     if not torch.isfinite(flat).all():
         raise NumericsError("a spectrogram has values that are not finite")
-    # Relative to each item's loudest value, so that the work neither over- nor underflows whatever the level.
-    loudest = flat.amax(dim=(1, 2), keepdim=True).clamp(-100, 200)
-    power = (10 ** ((flat - loudest) / 10)).clamp_max(1)
-    power = power * (flat > 10 * torch.log10(torch.tensor(FLOOR)) + 1e-3)  # the floor stands for nothing at all
-    magnitude = _spectrum_of(power, mel_filters(sample_rate, n_fft, n_mels).to(flat.device), inversions).sqrt()
-    sound = _griffin_lim(magnitude, n_fft, hop, iterations) * 10 ** (loudest[:, 0] / 20)
+    sound = sound_of_bands(
+        flat,
+        mel_filters(sample_rate, n_fft, n_mels).to(flat.device),
+        _window(flat, n_fft),
+        n_fft,
+        hop,
+        floor=10 * math.log10(FLOOR) + 1e-3,
+        inversions=inversions,
+        iterations=iterations,
+    )
     return sound.view(*batch, -1)
+
+
+def sound_of_bands(
+    db: Tensor,
+    filters: Tensor,
+    window: Tensor,
+    n_fft: int,
+    hop: int,
+    *,
+    floor: float,
+    inversions: int = 60,
+    iterations: int = 60,
+) -> Tensor:
+    """Sound from the power in any bands.
+
+    Args:
+        db: (n, bands, frames) decibel, finite.
+        filters: (bands, n_fft // 2 + 1): what of each bin's power a band holds.
+        window: (width,), at most n_fft.
+        n_fft: samples of the Fourier transform.
+        hop: samples from one frame to the next.
+        floor: decibel that stand for nothing at all.
+
+    Returns:
+        (n, (frames - 1) * hop) float32.
+
+    Raises:
+        ShapeError: if there are too few frames for one window, or windows that do not overlap.
+    """
+    frames = db.shape[2]
+    if (frames - 1) * hop <= n_fft // 2:
+        raise ShapeError(f"{frames} frames are too few to make sound of: windows of {n_fft} samples every {hop}")
+    if hop >= len(window):
+        raise ShapeError(f"no sound can be made of windows of {len(window)} samples every {hop}: they do not overlap")
+    # Relative to each item's loudest value, so that the work neither over- nor underflows whatever the level.
+    loudest = db.amax(dim=(1, 2), keepdim=True).clamp(-100, 200)
+    power = (10 ** ((db - loudest) / 10)).clamp_max(1) * (db > floor)
+    magnitude = _spectrum_of(power, filters, inversions).sqrt()
+    return _griffin_lim(magnitude, window, n_fft, hop, iterations) * 10 ** (loudest[:, 0] / 20)
 
 
 def _window(like: Tensor, n_fft: int) -> Tensor:
@@ -132,19 +175,21 @@ def _spectrum_of(bands: Tensor, filters: Tensor, updates: int) -> Tensor:
     return spectrum
 
 
-def _griffin_lim(magnitude: Tensor, n_fft: int, hop: int, iterations: int, momentum: float = 0.99) -> Tensor:
+def _griffin_lim(
+    magnitude: Tensor, window: Tensor, n_fft: int, hop: int, iterations: int, momentum: float = 0.99
+) -> Tensor:
     """Fast Griffin-Lim (Perraudin et al., 2013): (n, bins, frames) magnitudes -> (n, (frames - 1) * hop) samples."""
     import torch
 
     _, bins, frames = magnitude.shape
-    window, length = _window(magnitude, n_fft), (frames - 1) * hop
+    width, length = len(window), (frames - 1) * hop
     # One phase for all items: an item sounds the same alone and in a batch.
     turns = torch.rand(bins, frames, generator=stream(0, "griffin-lim", bins, frames)).to(magnitude.device)
     phase = torch.polar(torch.ones_like(turns), 2 * torch.pi * turns).expand(magnitude.shape)
     previous = torch.zeros_like(phase)
     for _ in range(iterations):
-        sound = torch.istft(magnitude * phase, n_fft, hop, window=window, length=length)
-        heard = torch.stft(sound, n_fft, hop, window=window, pad_mode="reflect", return_complex=True)
+        sound = torch.istft(magnitude * phase, n_fft, hop, width, window, length=length)
+        heard = torch.stft(sound, n_fft, hop, width, window, pad_mode="reflect", return_complex=True)
         ahead = heard - momentum / (1 + momentum) * previous
         phase, previous = ahead / ahead.abs().clamp_min(1e-16), heard
-    return torch.istft(magnitude * phase, n_fft, hop, window=window, length=length)
+    return torch.istft(magnitude * phase, n_fft, hop, width, window, length=length)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["recipe", "recipes"]
 
-PAPERS = ("avdd", "davdd", "mdm")
+PAPERS = ("avdd", "davdd", "mdm", "imagebind")
 
 
 def recipes() -> dict[str, Recipe]:

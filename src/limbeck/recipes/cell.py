@@ -10,8 +10,8 @@ from limbeck.errors import ConfigError, nearest
 
 __all__ = ["Cell", "Published", "Recipe", "Scoring", "grid", "number"]
 
-MISSING = {"-": "not in the paper", "?": "lost"}
-"""Why there is no figure: the paper prints none, or our copy of it does not show it."""
+MISSING = {"-": "not in the paper", "?": "lost", "OOM": "out of memory in the paper"}
+"""Why there is no figure: the paper prints none, our copy of it does not show it, or the authors' machine was full."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +72,7 @@ class Cell:
         scoring: None where only the sets are looked at.
         note: what is not as the paper has it, or what the paper leaves open.
         best_step: the step whose set was published, chosen by test scores; None where the paper names none.
+        refused: why the library does not offer the run; its figure stands in the table all the same.
     """
 
     name: str
@@ -82,6 +83,7 @@ class Cell:
     scoring: Scoring | None = field(default_factory=Scoring)
     note: str = ""
     best_step: int | None = None
+    refused: str = ""
 
     @property
     def dataset(self) -> str:
@@ -149,7 +151,7 @@ class Recipe:
 
 
 def number(word: str) -> Published:
-    """``36.82±0.88``, ``36.82``, ``-`` (not in the paper) or ``?`` (lost)."""
+    """``36.82±0.88``, ``36.82``, ``-`` (not in the paper), ``?`` (lost) or ``OOM``."""
     if word in MISSING:
         return Published(None, missing=MISSING[word])
     mean, _, std = word.partition("±")

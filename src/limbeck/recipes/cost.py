@@ -12,6 +12,7 @@ from typing import Any
 
 from limbeck.recipes.cell import Cell, Recipe
 from limbeck.recipes.datasets import DATASETS, MEL, DataSet
+from limbeck.recipes.frozen_cost import frozen_cost, vector_cost
 from limbeck.recipes.pair_cost import PAIR_MACHINE, pair_cost
 
 __all__ = ["MACHINE", "Cost", "cell_cost"]
@@ -65,6 +66,10 @@ class Cost:
 def cell_cost(recipe: Recipe, cell: Cell) -> Cost:
     """The estimate of a cell."""
     data = DATASETS[cell.dataset]
+    if cell.refused:
+        return Cost(0.0, 0.0, None)
+    if data.looked != "convnet":
+        return Cost(*(vector_cost if data.looked == "vectors" else frozen_cost)(recipe, cell, data))
     if cell.by_pairs:
         return Cost(*pair_cost(recipe, cell, data), machine=PAIR_MACHINE)
     modalities: Sequence[str] = cell.settings.get("modalities") or tuple(FORWARD)

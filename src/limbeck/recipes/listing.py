@@ -12,7 +12,7 @@ from limbeck.recipes.cost import cell_cost
 __all__ = ["CELLS", "TABLES", "cell_card", "cell_rows", "list_cells", "list_recipes", "recipe_rows", "title"]
 
 TABLES = ("recipe", "what", "cells", "data sets", "published")
-TIMES = ("s/step", "min")
+COSTS = ("s/step", "min", "s", "GB")
 CELLS = ("cell", "published", "method", "time", "once", "memory")
 
 
@@ -22,7 +22,7 @@ def list_recipes() -> list[dict[str, Any]]:
         {
             "name": r.name,
             "title": r.title,
-            "kind": "figure" if r.drawing else "table",
+            "kind": "figure" if r.name.partition(".")[2].startswith("figure") else "table",
             "cells": len(r.cells),
             "datasets": r.datasets,
             "published": {metric: list(span) for metric, span in r.span.items()},
@@ -41,9 +41,9 @@ def recipe_rows(found: Sequence[Mapping[str, Any]]) -> list[list[str]]:
 def _span(published: Mapping[str, Sequence[float]]) -> str:
     if not published:
         return "a picture"
-    accuracy = {m: s for m, s in published.items() if not m.endswith("MedR") and m not in TIMES}
+    accuracy = {m: s for m, s in published.items() if not m.endswith("MedR") and m not in COSTS}
     if not accuracy:
-        return "times"
+        return "costs"
     low, high = min(s[0] for s in accuracy.values()), max(s[1] for s in accuracy.values())
     return f"{low:.1f} to {high:.1f} %"
 
@@ -67,6 +67,7 @@ def cell_card(recipe: Recipe, cell: Cell) -> dict[str, Any]:
         "cost": cell_cost(recipe, cell).to_dict(),
         "note": cell.note,
         "published_best_step": cell.best_step,
+        "refused": cell.refused or None,
     }
 
 
@@ -74,6 +75,11 @@ def title(recipe: Recipe) -> str:
     """Above the cells of a recipe: its title, what the columns mean, and its notes."""
     machine = cell_cost(recipe, recipe.cells[0]).machine
     lines = [f"{recipe.name}: {recipe.title}", f"time and memory are estimates for {machine}"]
+    reasons: dict[str, list[str]] = {}
+    for cell in recipe.cells:
+        if cell.refused and str(cell.method) not in reasons.setdefault(cell.refused, []):
+            reasons[cell.refused].append(str(cell.method))
+    lines += [f"not offered: {', '.join(methods)}: {reason}" for reason, methods in reasons.items()]
     return "\n".join([*lines, *recipe.notes])
 
 
@@ -83,7 +89,8 @@ def cell_rows(cards: Sequence[Mapping[str, Any]]) -> list[list[str]]:
     for card in cards:
         cost = card["cost"]
         memory = "?" if cost["memory_gb"] is None else f"{cost['memory_gb']:.0f} GB"
-        rest = [card["method"], _hours(cost["hours"]), _hours(cost["hours_once"]), memory]
+        method = f"{card['method']}, not offered" if card["refused"] else card["method"]
+        rest = [method, _hours(cost["hours"]), _hours(cost["hours_once"]), memory]
         for metric, figure in (card["published"] or {"": None}).items():
             found.append([card["name"], _shown(metric, figure), *rest])
             rest = [""] * len(rest)

@@ -45,6 +45,8 @@ def _row(work: Work, cell: Cell, error: LimbeckError | None) -> dict[str, Any]:
         "ours": _ours(work, cell),
         "note": cell.note,
     }
+    if cell.refused:
+        found["refused"] = cell.refused
     return found if error is None else {**found, "error": str(error)}
 
 
@@ -53,6 +55,8 @@ def _ours(work: Work, cell: Cell) -> dict[str, Any] | None:
     students that has figures: what its steps took."""
     from limbeck.evaluation.study import summarise
 
+    if cell.refused:
+        return None
     scoring, folders = work.scale.scoring(cell), [work.set_folder(cell, seed) for seed in work.seeds_of(cell)]
     if scoring is None:
         return timing(folders) if cell.published else None
@@ -82,7 +86,7 @@ def rows(result: Mapping[str, Any]) -> list[list[str]]:
                     cell["name"],
                     metric,
                     str(Published(figure["mean"], figure["std"], figure["missing"] or "")) if figure else "",
-                    _spread(score) if score else ("failed" if "error" in cell else "not run"),
+                    _spread(score) if score else _unscored(cell),
                     _counted(ours) if score else "",
                 ]
             )
@@ -108,8 +112,13 @@ def rows_before(folder: Path, name: str) -> dict[str, dict[str, Any]]:
 
 def write_table(folder: Path, result: Mapping[str, Any]) -> None:
     """``<recipe>.json`` and ``<recipe>.md`` in ``folder``."""
+    folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / f"{result['name']}.json", result)
     write_bytes(folder / f"{result['name']}.md", markdown(result).encode())
+
+
+def _unscored(cell: Mapping[str, Any]) -> str:
+    return "not offered" if "refused" in cell else "failed" if "error" in cell else "not run"
 
 
 def _counted(ours: Mapping[str, Any]) -> str:

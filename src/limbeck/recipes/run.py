@@ -46,8 +46,9 @@ def run_recipe(
 ) -> dict[str, Any]:
     """Distil and score the cells of a published table or figure on a store.
 
-    What is finished is not done again, and a killed run goes on where it was. A cell that fails does not keep the
-    others from running; its error stands in its row.
+    Cells that are not offered keep their figure, and nothing is run for them. What is finished is not done again, and a
+    killed run goes on where it was. A cell that fails does not keep the others from running; its error stands in its
+    row.
 
     Args:
         name: of the recipe; `limbeck recipes` lists them.
@@ -94,13 +95,16 @@ def run_recipe(
         work.say(line)
     errors: dict[str, LimbeckError] = {}
     for cell in chosen:
+        if cell.refused:
+            work.say(f"{cell.name}: not offered: {cell.refused}")
+            continue
         try:
             run_cell(work, cell)
         except LimbeckError as error:
             errors[cell.name] = error
             if len(chosen) > 1:  # the error of the only one is raised
                 work.say(f"{cell.name}: {error}")
-    if len(errors) == len(chosen):
+    if errors and len(errors) == sum(not cell.refused for cell in chosen):
         raise next(iter(errors.values()))
     result = table(work, chosen, errors)
     # a row that is not asked for now is of the seeds and weights it was asked for with

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 __all__ = ["SCALES", "Scale", "scale"]
 
+STORED = "stored"
+"""Captions whose vectors lie in the store itself."""
 SIZED = ("steps", "real_batch", "channels", "snapshots")
 """Run settings of a cell that a small scale replaces by those of the store's picture size."""
 
@@ -23,6 +25,11 @@ STUDENTS = {"nf_resnet50": "convnet", "nf_regnet": "convnet"}
 """Towers that need neither weights nor a GPU, for published ones other than what sets are made with."""
 FROZEN_HEADS = "retrieval-frozen-heads"
 """The protocol of students whose tower is not trained."""
+ENCODERS = {"imagebind": "aligned", "imagebind-base": "imagebind-tiny"}
+"""Frozen encoders and students that need neither weights nor a GPU, for the papers'."""
+ALONE = "patches"
+VECTOR_STEPS = 500
+"""Of runs on vectors, which are small as they are published."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +66,8 @@ class Scale:
         """The run settings of a cell at this scale on this store."""
         if self.published:
             return dict(cell.settings)
+        if cell.settings.get("captions") == STORED:
+            return {k: min(v, VECTOR_STEPS) if k == "steps" else v for k, v in cell.settings.items()}
         sized = self.sizes(store)
         if cell.by_pairs:
             own = self._pair_sizes(store)
@@ -67,6 +76,8 @@ class Scale:
             del sized["steps"]
         if "snapshots" in cell.settings:  # as many of them
             sized["snapshots"] = max(1, sized["steps"] * cell.settings["snapshots"] // cell.settings["steps"])
+        if "encoder" in cell.settings:
+            sized["encoder"] = _encoder(cell, cell.settings["encoder"])
         return {**{name: value for name, value in cell.settings.items() if name not in SIZED}, **sized}
 
     def _pair_sizes(self, store: PairedStore) -> dict[str, Any]:
@@ -80,8 +91,10 @@ class Scale:
     def scoring(self, cell: Cell) -> Scoring | None:
         """How the cell's sets are scored at this scale: students by pairs get towers that need no weights."""
         found = cell.scoring
-        if self.published or found is None or not cell.by_pairs:
+        if self.published or found is None or found.captions == STORED:
             return found
+        if not cell.by_pairs:
+            return dataclasses.replace(found, student=_encoder(cell, found.student))
         captions = self.pairs.get("captions", _sentences()) if found.captions == "bert" else "hashing"
         student = STUDENTS[found.student] if found.student != "nfnet" else self.pairs["tower"]
         return dataclasses.replace(found, protocol=FROZEN_HEADS, student=student, captions=captions)
@@ -101,6 +114,13 @@ class Scale:
 
 LARGE_PICTURES = {"steps": 100, "real_batch": 16, "channels": 32}
 """Pictures beyond 64 x 64 have no small preset of their own: their preset is the papers' loop."""
+
+
+def _encoder(cell: Cell, name: str) -> str:
+    """What stands for a frozen encoder or a student; there is no common space of one modality."""
+    found = ENCODERS.get(name, name)
+    alone = len(cell.settings.get("modalities") or ()) == 1
+    return ALONE if found == ENCODERS["imagebind"] and alone else found
 
 
 def _preset(store: PairedStore) -> dict[str, Any]:

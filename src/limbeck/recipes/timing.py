@@ -15,7 +15,8 @@ __all__ = ["timing"]
 
 
 def timing(folders: Sequence[Path]) -> dict[str, Any] | None:
-    """Seconds a step, ``s/step``, and minutes of steps until the set that was kept, ``min``: mean and std of some runs.
+    """Seconds a step, ``s/step``, minutes of steps until the set that was kept, ``min``, and seconds of all steps,
+    ``s``: mean and std of some runs.
 
     A step is the median of its run; looks at the validation split are not steps. None where a run is not finished.
     """
@@ -25,7 +26,7 @@ def timing(folders: Sequence[Path]) -> dict[str, Any] | None:
         return None
     found = [_took(folder) for folder in folders]
     scores: dict[str, Any] = {}
-    for metric in ("s/step", "min"):
+    for metric in ("s/step", "min", "s"):
         spread = summarise([took[metric] for took in found])
         scores[metric] = {"mean": spread.mean, "std": spread.std, "n": spread.n}
     return {"sets": len(folders), "students": 0, "scores": scores}
@@ -35,7 +36,7 @@ def _took(folder: Path) -> dict[str, float]:
     lines = (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
     clock = [0.0, *(float(json.loads(line)["seconds"]) for line in lines)]
     step = statistics.median(after - before for before, after in itertools.pairwise(clock))
-    return {"s/step": step, "min": step * _kept(folder, len(lines)) / 60}
+    return {"s/step": step, "min": step * _kept(folder, len(lines)) / 60, "s": clock[-1]}
 
 
 def _kept(folder: Path, last: int) -> int:

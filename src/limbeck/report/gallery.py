@@ -15,6 +15,7 @@ from limbeck.report.nearest import Neighbour, nearest_captions
 from limbeck.synthetic.factor import cells, decode
 
 if TYPE_CHECKING:
+    from PIL.Image import Image as Picture
     from torch import Tensor
 
     from limbeck.synthetic import SyntheticSet
@@ -161,12 +162,13 @@ def views(modality: Modality, values: Sequence[Tensor], factor: int, heard: int)
         pictures = render(modality, stored, limits)
         item = []
         for i, picture in enumerate(pictures):
-            boxes = [(0, 0, *picture.size)]
+            boxes, clips = [(0, 0, *picture.size)], 1
             if factor > 1 and modality.spatial:
+                clips = modality.shape[0] if isinstance(modality, Audio) else 1
                 height, width = modality.shape[-2:]
                 boxes = [(c.start, r.start, c.stop, r.stop) for r, c in cells(height, width, factor)]
             crops = [
-                Cell(data_address(*picture_bytes(picture.crop(box))), s)
+                Cell(data_address(*picture_bytes(_cut(picture, box, clips))), s)
                 for box, s in zip(boxes, sounds[i], strict=True)
             ]
             rows = [crops[k] for k in _row_by_row(boxes)]
@@ -174,6 +176,16 @@ def views(modality: Modality, values: Sequence[Tensor], factor: int, heard: int)
             item.append(View(modality.name, kind, max(picture.size) <= 64, rows))
         out.append(item)
     return out
+
+
+def _cut(picture: Picture, box: tuple[int, int, int, int], clips: int) -> Picture:
+    """A cell of a picture; where clips stand side by side in it, the cell's part of each."""
+    left, top, right, bottom = box
+    size, step = right - left, picture.width // clips
+    cut = picture.crop((0, 0, size * clips, bottom - top))
+    for k in range(clips):
+        cut.paste(picture.crop((left + k * step, top, right + k * step, bottom)), (k * size, 0))
+    return cut
 
 
 def _row_by_row(boxes: Sequence[tuple[int, int, int, int]]) -> list[int]:
@@ -184,7 +196,7 @@ def _shared_limits(modality: Modality, values: Tensor) -> tuple[float, float] | 
     """The same decibel are the same colour on the whole page: the range of the real items where there are some."""
     if not isinstance(modality, Audio):
         return None
-    db = modality.denormalise(values)
+    db = modality.decibel(modality.denormalise(values))
     low, high = (float(q) for q in np.quantile(db.numpy(), [0.02, 0.995]))
     return max(low, high - 80), high
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from limbeck.data.store import PairedStore
     from limbeck.synthetic import SyntheticSet
 
-__all__ = ["Neighbour", "nearest_captions"]
+__all__ = ["Neighbour", "nearest_captions", "store_of"]
 
 COUNT = 3
 """Captions for each vector."""
@@ -47,7 +47,7 @@ def nearest_captions(synthetic: SyntheticSet, rows: Sequence[int]) -> tuple[dict
         return {}, ""
     text = texts[0]
     try:
-        batch, words, total = _real(_store(synthetic), synthetic, text)
+        batch, words, total = _real(store_of(synthetic), synthetic, text)
     except (LimbeckError, OSError) as error:
         reason = f"{error.where}: {error.what}" if isinstance(error, LimbeckError) and error.where else str(error)
         return {}, f"Which real captions the distilled text is nearest to cannot be told here ({reason})."
@@ -55,7 +55,8 @@ def nearest_captions(synthetic: SyntheticSet, rows: Sequence[int]) -> tuple[dict
     return dict(zip(rows, _nearest(own, batch, words, total), strict=True)), ""
 
 
-def _store(synthetic: SyntheticSet) -> PairedStore:
+def store_of(synthetic: SyntheticSet) -> PairedStore:
+    """The real set that ``synthetic`` was made from. Raises LimbeckError where it is not there, or is another now."""
     from limbeck.data import open_data
 
     made_from = synthetic.provenance.get("data")

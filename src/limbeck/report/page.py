@@ -15,6 +15,7 @@ from limbeck.files import write_bytes, writing_to
 from limbeck.modalities import Audio, Depth, Image
 from limbeck.report.curves import line_chart, loss_chart
 from limbeck.report.gallery import build_gallery
+from limbeck.report.projection import check_projection, project
 from limbeck.report.read import Run, read_run
 from limbeck.report.recalls import recall_grid
 from limbeck.report.scores import Table, confusion_table, score_table
@@ -26,7 +27,7 @@ __all__ = ["render_page", "write_report"]
 HERE = Path(__file__).parent
 
 
-def write_report(run_folder: str | Path, out: str | Path | None = None) -> Path:
+def write_report(run_folder: str | Path, out: str | Path | None = None, *, projection: str = "none") -> Path:
     """Write the report of a finished run.
 
     What the folder does not hold (scores, loss curves, the initial set) is named on the page instead.
@@ -34,17 +35,22 @@ def write_report(run_folder: str | Path, out: str | Path | None = None) -> Path:
     Args:
         run_folder: what ``limbeck distill --out`` made.
         out: the HTML file; by default ``report.html`` in the run folder.
+        projection: "tsne" or "umap" to see real and synthetic items in the plane, which needs the real set where it
+            was and goes through an encoder; "none" needs nothing but the folder.
 
     Returns:
         The file, replaced in one step.
 
     Raises:
-        ConfigError: if ``out`` cannot be written.
+        ConfigError: if ``out`` cannot be written, or on an unknown projection.
         FormatError: if the folder is not a finished run, or a file in it is damaged.
+        LimbeckError: if the projection cannot be made, see :func:`limbeck.report.projection.project`.
     """
+    check_projection(projection)
     run = read_run(Path(run_folder))
     path = Path(out) if out is not None else run.folder / "report.html"
-    render_page(HERE / "page.html.j2", path, **_content(run))
+    plane = project(run.synthetic, run.initial, projection)
+    render_page(HERE / "page.html.j2", path, plane=plane, **_content(run))
     return path
 
 
@@ -151,6 +157,7 @@ def _honest(scores: Table | None, result: Mapping[str, Any] | None) -> str:
         f"{students} trained on this set{given} and scored on real {result.get('split', 'test')} items by the protocol "
         f"{scores.protocol}; selection: {scores.selection}. The spread is that of students trained on this one set: "
         f"sets distilled from other seeds spread more, so compare methods over several sets.{few}"
+        + "".join(f" {note}" for note in result.get("notes", ()))
     )
 
 

@@ -40,9 +40,9 @@ class Score:
 
 @dataclass(frozen=True)
 class Table:
-    """Scores with what they were scored by. ``headline`` is the fused score, the mean recall, or the first;
-    ``chance`` is that of every row, None where they differ; ``majority`` the score of always saying the most frequent
-    class; ``measure`` what the numbers are."""
+    """Scores with what they were scored by. ``headline`` is the fused score (where a modality says the class: of
+    another), the mean recall, or the first; ``chance`` is that of every row, None where they differ; ``majority`` the
+    score of always saying the most frequent class; ``measure`` what the numbers are."""
 
     rows: list[Score]
     chance: float | None
@@ -106,6 +106,8 @@ def score_table(result: Mapping[str, Any] | None, whole: Mapping[str, Any] | Non
         ]
     if not rows:
         return None
+    leak = result.get("leak")
+    leading = (_title(str(leak.get("headline"))),) if isinstance(leak, Mapping) else LEADING
     ranks, recall = any(row.unit != "%" for row in rows), any("@" in row.metric for row in rows)
     return Table(
         rows=rows,
@@ -113,7 +115,7 @@ def score_table(result: Mapping[str, Any] | None, whole: Mapping[str, Any] | Non
         majority=_number(result.get("majority")),
         protocol=f"{result.get('protocol', 'an unnamed protocol')} v{result.get('version', '?')}",
         selection=str(result.get("selection", "not recorded")),
-        headline=next((row for row in rows if row.metric in LEADING), rows[0]),
+        headline=next((row for row in rows if row.metric in leading), rows[0]),
         measure=f"{RECALL}, MedR a rank of which less is better" if ranks else RECALL if recall else ACCURACY,
     )
 

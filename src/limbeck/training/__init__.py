@@ -1,6 +1,7 @@
 """The one supervised loop: students and feature networks, several at once, each as if it were trained alone."""
 
 from limbeck.training.data import Rows, Tensors, TrainingData, chunks
+from limbeck.training.frozen import Embedded
 from limbeck.training.fusions import FUSIONS
 from limbeck.training.heads import FUSED
 from limbeck.training.loop import Observe, train
@@ -11,6 +12,7 @@ from limbeck.training.student import Student
 __all__ = [
     "FUSED",
     "FUSIONS",
+    "Embedded",
     "Observe",
     "Recipe",
     "Rows",

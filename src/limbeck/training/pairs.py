@@ -5,11 +5,8 @@ Every random number hangs on the seed, the epoch and the batch, so that an epoch
 
 from __future__ import annotations
 
-import dataclasses
-import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -19,90 +16,18 @@ from limbeck.augment import DSA
 from limbeck.encoders.allocator import keep_freed_memory
 from limbeck.encoders.base import Weights
 from limbeck.encoders.tower import TwoTower
-from limbeck.errors import ConfigError, DataError, NumericsError, ShapeError, nearest
+from limbeck.errors import ConfigError, DataError, NumericsError, ShapeError
 from limbeck.losses.contrastive import info_nce
 from limbeck.losses.similarity import soft_info_nce, weighted_bce
 from limbeck.rng import stream
 from limbeck.training.pair_data import Lifted, PairData
+from limbeck.training.pair_recipe import PairRecipe
 from limbeck.training.transform import transformed
 
 __all__ = ["PairRecipe", "Similarity", "train_pairs"]
 
-PairLoss = Literal["info_nce", "weighted_bce"]
-PairAugment = Literal["none", "dsa", "randaugment"]
-Batches = Literal["shuffled", "subsets"]
 Similarity = Callable[[Tensor], Tensor]
 """(m,) positions of pairs -> (m, m) how alike each item of the first modality and each of the second are."""
-
-
-@dataclass(frozen=True)
-class PairRecipe:
-    """How two towers are trained, by plain SGD or with momentum; the defaults are MDM's evaluation without its drop.
-
-    Args:
-        epochs, batch: the last, smaller batch counts too, unless ``drop_last``; a set smaller than a batch is one.
-        rates: of both towers, or by modality.
-        drops: before which epochs, counted from 0, every rate is multiplied by a tenth.
-        momentum, weight_decay: as ``torch.optim.SGD`` has them.
-        temperature: tau.
-        loss: "info_nce", the targets being the identity or a similarity's rows; "weighted_bce" is LoRS's.
-        augment: of the first modality, where it is spatial, drawn for each item: "dsa", one family a batch;
-            "randaugment", the transform of :mod:`limbeck.training.transform`.
-        dropout: whether heads drop out while they are trained.
-        batches: "shuffled" goes through all pairs once an epoch; "subsets" takes as many batches, each a random subset
-            of its own [code of LoRS].
-    """
-
-    epochs: int = 100
-    batch: int = 64
-    rates: float | Mapping[str, float] = 0.1
-    drops: tuple[int, ...] = ()
-    momentum: float = 0.9
-    weight_decay: float = 5e-4
-    temperature: float = 0.07
-    loss: PairLoss = "info_nce"
-    augment: PairAugment = "none"
-    dropout: bool = True
-    batches: Batches = "shuffled"
-    drop_last: bool = False
-
-    def __post_init__(self) -> None:
-        for name, kinds in (("loss", PairLoss), ("augment", PairAugment), ("batches", Batches)):
-            word, known = getattr(self, name), get_args(kinds)
-            if word not in known:
-                raise ConfigError(f"unknown {name} {word!r}", where=name, hint=nearest(str(word), known))
-        if self.epochs < 1 or self.batch < 1:
-            raise ConfigError(f"{self.epochs} epochs of batches of {self.batch}", hint="Both are 1 or more.")
-        given = self.rates.values() if isinstance(self.rates, Mapping) else [self.rates]
-        if not all(math.isfinite(rate) and rate >= 0 for rate in given):
-            raise ConfigError(f"learning rates of {self.rates}", where="rates", hint="They are not below 0.")
-        if not 0 <= self.momentum < 1 or not self.weight_decay >= 0 or not self.temperature > 0:
-            raise ConfigError(
-                f"momentum {self.momentum}, weight decay {self.weight_decay} and temperature {self.temperature}",
-                hint="Momentum is from 0 to below 1, weight decay not below 0, the temperature above 0.",
-            )
-
-    def rate(self, modality: str) -> float:
-        """Of a tower before any drop. Raises ConfigError where there is none."""
-        if not isinstance(self.rates, Mapping):
-            return self.rates
-        if modality not in self.rates:
-            raise ConfigError(f"the recipe has no learning rate for {modality!r}", where="rates")
-        return self.rates[modality]
-
-    def decay(self, epoch: int) -> float:
-        """What the rates are multiplied by in ``epoch``."""
-        return float(0.1 ** sum(epoch >= drop for drop in self.drops))
-
-    def steps(self, pairs: int) -> int:
-        """Batches of an epoch over ``pairs`` pairs."""
-        size = min(self.batch, pairs)
-        return pairs // size if self.drop_last else math.ceil(pairs / size)
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-ready."""
-        rates = dict(self.rates) if isinstance(self.rates, Mapping) else self.rates
-        return {**dataclasses.asdict(dataclasses.replace(self, rates=0.0)), "rates": rates, "drops": list(self.drops)}
 
 
 def train_pairs(
@@ -114,6 +39,7 @@ def train_pairs(
     device: str | torch.device = "cpu",
     weights: Mapping[str, Mapping[str, Tensor]] | None = None,
     similarity: Similarity | None = None,
+    replay: PairData | None = None,
     epochs: range | None = None,
     after_epoch: Callable[[int, dict[str, Weights]], None] | None = None,
     observe: Callable[[int, Tensor, Tensor], None] | None = None,
@@ -125,6 +51,7 @@ def train_pairs(
         data: on ``device``; :class:`Lifted` where several trainings share frozen parts, else it is lifted here.
         weights: by modality, to start from, in place of the towers' own; they are left as they are.
         similarity: what the loss holds pairs to be, the identity by default.
+        replay: the second set of a recipe that has one; without augmentation, and without a similarity.
         epochs: which of the recipe's, counted from 0; all by default. Only without momentum may they begin later:
             then trainings of one epoch after the other are the training of all.
         after_epoch: called with the epoch and copies of the weights.
@@ -136,15 +63,16 @@ def train_pairs(
         weights by modality, on the device, without gradients.
 
     Raises:
-        DataError: no pair.
+        DataError: no pair; fewer in the second set than half a batch.
         ConfigError: modalities that are not the towers', a rate that is missing, epochs that cannot be cut off,
-            augmentation of what is lifted already.
+            augmentation of what is lifted already, a second set where the recipe has none or the other way round.
         ShapeError: weights to start from that are not these towers'.
         NumericsError: a loss or weight is not finite; names the seed and the epoch.
     """
     keep_freed_memory()
     chosen = _checked(towers, data, recipe, epochs, weights)
-    networks = _Networks(towers.to(device), data, recipe, seed, torch.device(device), weights, similarity)
+    _check_replay(recipe, replay, similarity)
+    networks = _Networks(towers.to(device), data, recipe, seed, torch.device(device), weights, similarity, replay)
     done = 0
     for epoch in chosen:
         for group in networks.optimiser.param_groups:
@@ -182,17 +110,29 @@ def _checked(
     chosen = range(recipe.epochs) if epochs is None else epochs
     if len(chosen) and (chosen[0] < 0 or chosen[-1] >= recipe.epochs):
         raise ConfigError(f"epochs {chosen[0]} to {chosen[-1]} of a recipe of {recipe.epochs}")
-    if len(chosen) and chosen[0] and recipe.momentum:
+    if len(chosen) and chosen[0] and not recipe.cuttable:
+        word = "Adam" if recipe.optimiser == "adam" else "momentum"
         raise ConfigError(
-            f"a training with momentum cannot begin at epoch {chosen[0]}", hint="Train from epoch 0, or without it."
+            f"a training with {word} cannot begin at epoch {chosen[0]}", hint="Train from epoch 0, or without it."
         )
     return chosen
+
+
+def _check_replay(recipe: PairRecipe, replay: PairData | None, similarity: Similarity | None) -> None:
+    if recipe.replay != (replay is not None):
+        raise ConfigError(f"a recipe that is {'' if recipe.replay else 'not '}of two sets of pairs", where="replay")
+    if replay is None:
+        return
+    if recipe.augment != "none" or similarity is not None or recipe.loss != "info_nce":
+        raise ConfigError("batches of two sets are neither augmented nor weighed", where="replay")
+    if len(replay) < recipe.own:
+        raise DataError(f"{len(replay)} pairs to draw {recipe.own} of for each batch", where="replay")
 
 
 def _batches(recipe: PairRecipe, pairs: int, seed: int, epoch: int) -> Iterator[Tensor]:
     """(n,) positions, batch after batch."""
     generator = stream(seed, "pairs", "order", epoch)
-    size, steps = min(recipe.batch, pairs), recipe.steps(pairs)
+    size, steps = min(recipe.own, pairs), recipe.steps(pairs)
     if recipe.batches == "subsets":
         return (torch.randperm(pairs, generator=generator)[:size] for _ in range(steps))
     return iter(torch.randperm(pairs, generator=generator).split(size)[:steps])
@@ -210,10 +150,12 @@ class _Networks:
         device: torch.device,
         weights: Mapping[str, Mapping[str, Tensor]] | None,
         similarity: Similarity | None,
+        replay: PairData | None,
     ) -> None:
         self.towers, self.recipe, self.seed, self.similarity = towers, recipe, seed, similarity
         lifted = recipe.augment == "none"
         self.data = Lifted(data, towers) if lifted and not isinstance(data, Lifted) else data
+        self.replay = replay if replay is None or isinstance(replay, Lifted) else Lifted(replay, towers)
         self.first, self.modality = next(iter(data.modalities.items()))
         self.lifts, self.augmented = not lifted, not lifted and self.modality.spatial
         start = weights or towers.init(lambda name: stream(seed, "pairs", "init", name))
@@ -225,7 +167,12 @@ class _Networks:
             {"params": list(own.values()), "lr": recipe.rate(name), "base": recipe.rate(name)}
             for name, own in self.trained.items()
         ]
-        self.optimiser = torch.optim.SGD(groups, momentum=recipe.momentum, weight_decay=recipe.weight_decay, fused=True)
+        decay = recipe.weight_decay
+        self.optimiser: torch.optim.Optimizer = (
+            torch.optim.SGD(groups, momentum=recipe.momentum, weight_decay=decay, fused=True)
+            if recipe.optimiser == "sgd"
+            else torch.optim.Adam(groups, weight_decay=decay, fused=True)
+        )
 
     def step(
         self, epoch: int, batch: int, pairs: Tensor, observe: Callable[[int, Tensor, Tensor], None] | None
@@ -245,10 +192,14 @@ class _Networks:
     @torch.no_grad()
     def _inputs(self, epoch: int, batch: int, pairs: Tensor) -> dict[str, Tensor]:
         """What the trained parts read."""
-        found = self.data.batch(pairs)
+        found: dict[str, Tensor] = self.data.batch(pairs)
         if self.augmented:
             draw = stream(self.seed, "pairs", "augment", epoch, batch)
             found[self.first] = self._augmented(found[self.first], draw)
+        if self.replay is not None:
+            draw = stream(self.seed, "pairs", "replay", epoch, batch)
+            more = self.replay.batch(torch.randperm(len(self.replay), generator=draw)[: len(pairs)])
+            found = {name: torch.cat([x, more[name]]) for name, x in found.items()}
         return self.towers.lift(found) if self.lifts else found
 
     def _augmented(self, x: Tensor, draw: torch.Generator) -> Tensor:

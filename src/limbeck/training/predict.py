@@ -1,4 +1,4 @@
-"""What trained networks say of items: each item is read once, whatever the number of networks."""
+"""What trained networks say of items: each is read, and seen by encoders that stand still, once for all networks."""
 
 from __future__ import annotations
 
@@ -18,28 +18,30 @@ def predict(
     student: Student, networks: Sequence[Weights], data: TrainingData, *, chunk: int | None = None
 ) -> list[dict[str, Tensor]]:
     """For each network the logits of every item by output, (N, C) on the CPU."""
-    return _each(student.logits, networks, data, chunk)
+    return _each(student, Student.logits, networks, data, chunk)
 
 
 def embed(
     student: Student, networks: Sequence[Weights], data: TrainingData, *, chunk: int | None = None
 ) -> list[dict[str, Tensor]]:
     """For each network the embedding of every item by modality, (N, D) on the CPU."""
-    return _each(student.embed, networks, data, chunk)
+    return _each(student, Student.embed, networks, data, chunk)
 
 
 @torch.no_grad()
 def _each(
-    function: Callable[[Weights, Mapping[str, Tensor]], dict[str, Tensor]],
+    student: Student,
+    function: Callable[[Student, Weights, Mapping[str, Tensor]], dict[str, Tensor]],
     networks: Sequence[Weights],
     data: TrainingData,
     chunk: int | None,
 ) -> list[dict[str, Tensor]]:
     found: list[dict[str, list[Tensor]]] = [{} for _ in networks]
+    trained = student.above() if student.constants else student
     for indices in chunks(range(len(data)), chunk or _chunk(networks)):
-        batch = data.batch(torch.tensor(indices))
+        batch = student.lift(data.batch(torch.tensor(indices)))
         for parts, weights in zip(found, networks, strict=True):
-            for name, values in function(weights, batch).items():
+            for name, values in function(trained, weights, batch).items():
                 parts.setdefault(name, []).append(values.cpu())
     return [{name: torch.cat(p) for name, p in parts.items()} for parts in found]
 

@@ -183,7 +183,9 @@ def test_modalities_that_cannot_be_compared_are_told(tmp_path, monkeypatch):
 def test_an_estimate_embeds_nothing(toy, tmp_path, monkeypatch):
     monkeypatch.setenv("LIMBECK_CACHE", str(tmp_path))
     planned = plan("imagebinddc", toy, settings=SMALL | {"encoder": "patches", "modalities": ("audio",)})
-    assert estimate(planned, trials=1)["seconds_per_step"] > 0
+    about = estimate(planned, trials=1)
+    assert about["seconds_per_step"] > 0
+    assert any("real embeddings by patches" in stage for stage in about["first"])
     assert not list(tmp_path.rglob("*.npy"))
     assert planned.settings.augment == ""
 

@@ -1,0 +1,1 @@
+"""ImageBindDC: one file a table or figure."""
