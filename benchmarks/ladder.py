@@ -87,7 +87,7 @@ UNIFIED = {
     "MMD": Row("imagebinddc", 5, {}, {"discrepancy": "mmd"}),
     "ImageBindDC from herding, factor 2": Row("imagebinddc", 5, {"init": "herding", "factor": 2}),
 }
-CONTROLS = {name: ROWS[name] for name in ("Random", "DM", "AVDD", FACTOR)}
+CONTROLS = {name: ROWS[name] for name in ("Random", "Herding", FACTOR, "Forgetting", "GraNd", "DSA", "DM", "AVDD")}
 """ImageBindDC's readings of the cross-modal and joint-modal terms (J1, J0, J2) and its terms."""
 CROSS = ("Random", FACTOR, "DC", "MTT", "DM", "AVDD", "DAVDD")
 PAIRS = (("AVDD", FACTOR), ("AVDD", "DM at AVDD's step length"), ("DAVDD", "AVDD"), ("DAVDD", FACTOR))
@@ -104,7 +104,7 @@ UNIFIED_PAIRS = (
 def main() -> None:
     options = parse()
     began = time.monotonic()
-    rows = {"ablation": ABLATION, "unified": UNIFIED | CONTROLS}.get(options.part, ROWS)
+    rows = {"ablation": ABLATION, "unified": CONTROLS | UNIFIED}.get(options.part, ROWS)
     if options.part in ("architectures", "fusion"):
         names = CROSS if options.part == "architectures" else ("DM",)
         rows = {name: row for name, row in ROWS.items() if name in names}
@@ -146,6 +146,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--architectures", nargs="+", default=["convnet", "lenet", "alexnet", "vgg11", "resnet18"])
     parser.add_argument("--protocol", default="recognition-avdd")
     parser.add_argument("--split", default="test")
+    parser.add_argument("--fixed", nargs="*", default=[], help="modalities kept as they are, by the methods that can")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--kernels", default="auto")
     parser.add_argument("--threads", type=int, default=1)
@@ -168,13 +169,16 @@ def cell(options, row: Row, name: str, per_class: int, seed: int) -> dict[str, A
     settings, own = dict(row.settings), dict(row.method_settings)
     for key, value in row.shorter.get((Path(options.data).name, per_class), {}).items():
         (own if key.startswith("method.") else settings)[key.removeprefix("method.")] = value
+    if options.fixed and row.method in ("dm", "avdd", "imagebinddc"):
+        settings["fixed"] = tuple(options.fixed)
     if not (folder / "synthetic").exists():
         limbeck.distill(
             row.method, options.data, out=folder, resume=(folder / "run.json").exists(), per_class=per_class, seed=seed,
             method_settings=own, **settings, **machine(options),
         )  # fmt: skip
     config = json.loads((folder / "config.json").read_text())
-    refuse_other(folder, config, settings | {f"method.{k}": v for k, v in own.items()})
+    told = {key: list(value) if isinstance(value, tuple) else value for key, value in settings.items()}
+    refuse_other(folder, config, told | {f"method.{k}": v for k, v in own.items()})
     found: dict[str, Any] = {"seconds": seconds(folder), "steps": config["steps"], "scores": {}}
     for label, given in scorings(options).items():
         path = folder / f"{label}.{options.split}.json"

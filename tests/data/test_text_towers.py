@@ -14,7 +14,7 @@ import torch
 from limbeck.data import cache_root, imagebind_text, sentences
 from limbeck.data.clip_tokens import FILE, ClipTokens
 from limbeck.data.embedding import caption_width, embed_captions
-from limbeck.data.imagebind_text import ImageBindText
+from limbeck.data.imagebind_text import ImageBindText, ImageBindTokens
 from limbeck.data.sentences import Transformer, sentence_encoder
 from limbeck.errors import ConfigError, FormatError, MissingDependencyError
 
@@ -201,3 +201,24 @@ def test_names_are_known() -> None:
     with pytest.raises(ConfigError, match="'imagebind'"):
         sentence_encoder("imagebnd")
     assert imagebind_text.CHUNK > 0
+
+
+def test_tokens_through_the_trunk_are_the_caption(tiny: tuple[Path, Any]) -> None:
+    from limbeck.encoders.imagebind import TokenText
+    from limbeck.modalities import Text
+
+    path, config = tiny
+    tokens, text = ImageBindTokens(path, config), ImageBindText(path, config)
+    values = torch.from_numpy(tokens.encode(TEXTS))
+    part = config.part("text")
+    assert values.shape == (4, tokens.width) == (4, part.input[0] * part.width + 1)
+    modality = Text(name="text", shape=(tokens.width,), embedding=tokens.id)
+    assert TokenText.reads(modality)
+    assert not TokenText.reads(Text(name="text", shape=(text.width,), embedding=text.id))
+    trunk = TokenText(config, modality)
+    leaf = values.clone().requires_grad_()
+    found = trunk.embed(trunk.load(path), leaf)
+    assert np.allclose(found.detach().numpy(), text.encode(TEXTS), atol=1e-4)
+    found.sum().backward()
+    assert leaf.grad[:, :-1].abs().max() > 0
+    assert not leaf.grad[:, -1].any()  # where a text ends is not learnt

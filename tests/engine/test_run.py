@@ -200,7 +200,7 @@ def test_a_used_folder_is_refused(toy, small, tmp_path):
         ("dm", {"lr": "fast"}, ConfigError, "lr is 'fast'"),
         ("dm", {"per_class": 21}, DataError, "has 20 training items"),
         ("dm", {"per_class": 6, "factor": 2}, DataError, "fewer than the 24"),
-        ("dm", {"per_class": None, "pairs": 5}, ConfigError, "dm takes no budget by pairs"),
+        ("davdd", {"per_class": None, "pairs": 5}, ConfigError, "davdd takes no budget by pairs"),
         ("dm", {"modalities": ("sound",)}, ConfigError, "no modality 'sound'"),
         ("avdd", {"modalities": ("audio",)}, ConfigError, "avdd needs 2 or more modalities"),
         ("random", {"steps": 3}, ConfigError, "takes no steps"),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +12,7 @@ import limbeck
 from limbeck.banks.embed import embed_store
 from limbeck.cli import show
 from limbeck.data.pairs import Pairs
+from limbeck.engine.plan import plan
 from limbeck.errors import ConfigError
 from limbeck.evaluation.judge import Judge
 from limbeck.evaluation.linear_towers import linear_towers
@@ -152,14 +152,14 @@ def test_a_judge_has_the_heads_of_its_protocol(store: Any, monkeypatch: pytest.M
         Judge(towers, validation, protocol="retrieval-frozen-heads")
 
 
-def test_a_run_is_validated_by_it(store: Any, tmp_path: Path) -> None:
-    told: dict[str, Any] = {"pairs": 4, "steps": 2, "validate_every": 1, "captions": "stored", "threads": 1}
-    told |= {"device": "cpu", "kernels": "literal", "channels": 8, "pretrained": "none"}
+def test_a_run_is_validated_by_it(store: Any, raw: Any) -> None:
+    told: dict[str, Any] = {"pairs": 4, "steps": 2, "captions": "stored", "device": "cpu", "channels": 8}
     for validate in ("auto", HEADS):
-        synthetic = limbeck.distill("mdm", data=store, out=tmp_path / validate, validate=validate, **told)
-        assert synthetic.provenance["settings"]["validate"] == HEADS
+        assert plan("mdm", store, settings={**told, "validate": validate}).settings.validate == HEADS
     with pytest.raises(ConfigError, match=f"Did you mean '{HEADS}'"):
-        limbeck.distill("mdm", data=store, out=tmp_path / "mixed", validate=MIXED, **told)
+        plan("mdm", store, settings={**told, "validate": MIXED})
+    with pytest.raises(ConfigError, match="keeps its tower, which learns here"):
+        plan("mdm", raw, settings={**told, "captions": "hashing", "validate": HEADS})
 
 
 @pytest.mark.parametrize(

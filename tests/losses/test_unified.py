@@ -35,8 +35,8 @@ def literal_cfd(x, y):
     return characteristic_literal.squared(x, y, frequencies(len(x[0])).tolist())
 
 
-def draws(seed=0):
-    return stream(seed, "draws")
+def draws(seed=0, classes=2):
+    return [stream(seed, "draws", k) for k in range(classes)]
 
 
 sizes = st.lists(st.tuples(st.integers(1, 5), st.integers(1, 5)), min_size=1, max_size=3)
@@ -47,7 +47,7 @@ sizes = st.lists(st.tuples(st.integers(1, 5), st.integers(1, 5)), min_size=1, ma
 def test_every_reading_is_its_equation_row_by_row(seed, counts, d):
     n, m = zip(*counts, strict=True)
     real, synthetic = grouped(seed, n, d), grouped(seed + 1, m, d)
-    (i, j), pairs = hybrid_pairs(n, m, draws(seed))
+    (i, j), pairs = hybrid_pairs(n, m, draws(seed, len(n)))
     expected = {("cross", reading): 0.0 for reading in CROSS} | {("joint", reading): 0.0 for reading in JOINT}
     uni, at = 0.0, [0, 0, 0]
     for k in range(len(n)):
@@ -67,7 +67,7 @@ def test_every_reading_is_its_equation_row_by_row(seed, counts, d):
         at = [at[0] + n[k], at[1] + m[k], at[2] + pairs[k]]
     assert uni_modal(real, synthetic, cfd_of).item() == pytest.approx(uni, rel=1e-9)
     for reading in CROSS:
-        found = cross_modal(real, synthetic, reading, cfd_of, draws(seed)).item()
+        found = cross_modal(real, synthetic, reading, cfd_of, draws(seed, len(n))).item()
         assert found == pytest.approx(expected["cross", reading], rel=1e-9, abs=1e-12)
     for reading in JOINT:
         found = joint_modal(real, synthetic, reading, cfd_of).item()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from limbeck.encoders.imagebind import ImageBindConfig, ImageBindPart
 
-__all__ = ["ImageBindText"]
+__all__ = ["ImageBindText", "ImageBindTokens"]
 
 Array = np.ndarray[Any, Any]
 
@@ -41,6 +41,8 @@ class ImageBindText:
         FormatError: the merges are not those that the weights were trained with.
     """
 
+    kind: ClassVar[str] = "imagebind"
+
     def __init__(self, weights: Path | None = None, config: ImageBindConfig | None = None) -> None:
         from limbeck.encoders.imagebind import HUGE, needed_weights
 
@@ -56,7 +58,7 @@ class ImageBindText:
     @cached_property
     def id(self) -> str:
         """The model, its tokens, and a hash of the weights (of 256 places)."""
-        return f"imagebind-{self.config.name}-{self.tokens.id}-{digest(self.weights, 0, sampled=True)[:16]}"
+        return f"{self.kind}-{self.config.name}-{self.tokens.id}-{digest(self.weights, 0, sampled=True)[:16]}"
 
     @cached_property
     def _module(self) -> ImageBindPart:
@@ -68,9 +70,31 @@ class ImageBindText:
     def encode(self, texts: Sequence[str], device: str | torch.device = "cpu") -> Array:
         import torch
 
-        from limbeck.encoders.imagebind import text_features
-
         module = self._module.to(device)
         ids = torch.from_numpy(self.tokens.encode(texts, self.config.part("text").input[0]))
-        parts = [text_features(module, chunk.to(device)).float().cpu().numpy() for chunk in ids.split(CHUNK)]
+        parts = [self._of(module, chunk.to(device)).float().cpu().numpy() for chunk in ids.split(CHUNK)]
         return np.concatenate(parts)
+
+    @staticmethod
+    def _of(module: ImageBindPart, ids: torch.Tensor) -> torch.Tensor:
+        from limbeck.encoders.imagebind import text_features
+
+        return text_features(module, ids)
+
+
+class ImageBindTokens(ImageBindText):
+    """Captions as what goes into ImageBind's text trunk: 77 token embeddings with their positions, and where the text
+    ends. A run that looks through ImageBind learns these numbers; every other encoder sees a long vector."""
+
+    kind = "imagebind-tokens"
+
+    def __init__(self, weights: Path | None = None, config: ImageBindConfig | None = None) -> None:
+        super().__init__(weights, config)
+        part = self.config.part("text")
+        self.width = part.input[0] * part.width + 1
+
+    @staticmethod
+    def _of(module: ImageBindPart, ids: torch.Tensor) -> torch.Tensor:
+        from limbeck.encoders.imagebind import token_values
+
+        return token_values(module, ids)

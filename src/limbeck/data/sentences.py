@@ -35,6 +35,8 @@ HUB = {
     "clap": "laion/clap-htsat-unfused",
 }
 """Names that mean weights in the hub's cache, where somebody put them: nothing is ever downloaded."""
+IMAGEBIND = ("imagebind", "imagebind-tokens")
+"""ImageBind's text, and what goes into its trunk."""
 POOLED = ("bert", "distilbert")
 """Model types whose first token stands for the sentence."""
 PROJECTED = ("clip", "clap")
@@ -70,8 +72,9 @@ def sentence_encoder(name: str, width: int = 384) -> SentenceEncoder:
         name: "hashing" (words hashed to signed counts, unit length; needs nothing), "minilm" (all-MiniLM-L6-v2 from its
             package: mean of the tokens, unit length, 384 numbers), "bert" or "distilbert" (the uncased base models from
             the hub's cache: first token of the last layer, as it is), "clip" or "clap" (the text towers of CLIP
-            ViT-B/32 and LAION's CLAP from there: unit length), the folder of such a model, or "imagebind" (its text
-            trunk from a file of its weights, see docs/imagebind.md; these are not for commercial use).
+            ViT-B/32 and LAION's CLAP from there: unit length), the folder of such a model, "imagebind" (its text trunk
+            from a file of its weights, see docs/imagebind.md; these are not for commercial use) or "imagebind-tokens"
+            (the token embeddings that go into that trunk).
         width: of a hashed vector.
 
     Raises:
@@ -83,12 +86,12 @@ def sentence_encoder(name: str, width: int = 384) -> SentenceEncoder:
         return Hashing(width)
     if name == "minilm":
         return _transformer(_minilm_folder(), "mean")
-    if name == "imagebind":
-        return _imagebind()
+    if name in IMAGEBIND:
+        return _imagebind(name)
     if name in HUB:
         return _transformer(_hub_folder(HUB[name]), "first")
     if os.sep not in name and not Path(name).exists():
-        hint = nearest(name, ("hashing", "minilm", "imagebind", *HUB))
+        hint = nearest(name, ("hashing", "minilm", *IMAGEBIND, *HUB))
         raise ConfigError(
             f"unknown sentence encoder {name!r}", where="encoder", hint=f"{hint} Or give a model's folder."
         )
@@ -212,10 +215,10 @@ class Transformer:
 
 
 @lru_cache(maxsize=1)
-def _imagebind() -> SentenceEncoder:
-    from limbeck.data.imagebind_text import ImageBindText
+def _imagebind(name: str) -> SentenceEncoder:
+    from limbeck.data.imagebind_text import ImageBindText, ImageBindTokens
 
-    return ImageBindText()
+    return ImageBindText() if name == "imagebind" else ImageBindTokens()
 
 
 @lru_cache(maxsize=2)

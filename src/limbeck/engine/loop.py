@@ -45,7 +45,7 @@ class Loop:
         self.settings, self.synthetic = planned.settings, synthetic
         self.device = torch.device(planned.numerics.device)
         synthetic.values = {name: value.to(self.device).requires_grad_() for name, value in synthetic.values.items()}
-        self.rates = pixel_rates(planned)
+        self.rates = pixel_rates(planned, rehearse=rehearse)
         self.optimiser = Optimiser(synthetic.values, self.rates, planned.settings)
         self.objective = objective_for(planned, synthetic, cache=cache, progress=progress, rehearse=rehearse)
         self.step = 0

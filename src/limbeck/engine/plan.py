@@ -15,7 +15,7 @@ from limbeck.encoders import PUBLISHED_WIDTH
 from limbeck.engine.numerics import Numerics
 from limbeck.engine.paired import SETTINGS, Paired, by_pairs, settled
 from limbeck.engine.settings import FRESH, LOOKING, NOISE, RunSettings, chosen_modalities, resolve
-from limbeck.engine.sight import Sight, seen_through
+from limbeck.engine.sight import Sight, seen_through, sight
 from limbeck.errors import ConfigError, MissingDependencyError, nearest
 from limbeck.methods import Method, method_class, methods
 from limbeck.selection import SELECTIONS, check_selection
@@ -195,14 +195,23 @@ def _refuse_unpaired(method: Method, run: RunSettings, pairwise: bool) -> None:
         raise ConfigError(f"{method.name} augments no synthetic pair", where="--augment", hint="Leave it out.")
 
 
-def pixel_rates(planned: Plan) -> dict[str, float]:
-    """SGD's rate by modality: lr, x 6272 / D under the "width" rule, x what the method asks for."""
-    settings, rule = planned.settings, 1.0
+def pixel_rates(planned: Plan, *, rehearse: bool = False) -> dict[str, float]:
+    """SGD's rate by modality: lr, x 6272 / D under the "width" rule, x what the method asks for.
+
+    Args:
+        rehearse: make no encoder that is not there yet: to measure a step.
+    """
+    settings, rule = planned.settings, dict.fromkeys(planned.modalities, 1.0)
     if settings.lr_rule == "width":
-        encoders = planned.numerics.encoders(planned.modalities, settings.channels)
-        rule = PUBLISHED_WIDTH / next(iter(encoders.values())).embedding
+        still = settings.encoder != FRESH and settings.steps
+        encoders = (
+            sight(planned, rehearse=rehearse).encoders
+            if still
+            else planned.numerics.encoders(planned.modalities, settings.channels)
+        )
+        rule = {n: PUBLISHED_WIDTH / encoder.embedding for n, encoder in encoders.items()}
     return {
-        n: 0.0 if n in settings.fixed else settings.lr * rule * planned.method.rate_multiple(m)
+        n: 0.0 if n in settings.fixed else settings.lr * rule[n] * planned.method.rate_multiple(m)
         for n, m in planned.modalities.items()
     }
 

@@ -37,6 +37,7 @@ class RealRows(ABC):
         self.device = torch.device(planned.numerics.device)
         self.augment = DSA(tuple(self.settings.augment.split("_"))) if self.settings.augment else None
         self.whole = self.settings.real_statistics == "class"
+        self.bank = RandomBank(found.encoders, self.settings.seed, shared_seeds=self.settings.streams == "authors")
 
     @abstractmethod
     def eye(self, step: int) -> Eye:
@@ -63,7 +64,8 @@ class RealRows(ABC):
         own = torch.from_numpy(self.items.groups[c])
         if self.whole:
             return own
-        order = torch.randperm(len(own), generator=stream(self.settings.seed, "step", step, "real", c))
+        seed, name = self.bank.names(step)
+        order = torch.randperm(len(own), generator=stream(seed, *name, "real", c))
         return own[order[: self.settings.real_batch]]
 
     @property
@@ -87,7 +89,6 @@ class FreshRows(RealRows):
 
     def __init__(self, planned: Plan, found: Sight, cache: Path | None) -> None:
         super().__init__(planned, found)
-        self.bank = RandomBank(found.encoders, self.settings.seed, shared_seeds=self.settings.streams == "authors")
         total = sum(self.counts)
         self.shapes = {name: (total, encoder.embedding) for name, encoder in found.encoders.items()}
         self.cache: StatisticsCache | None = None

@@ -183,7 +183,7 @@ def resolve(method: type[Method], store: PairedStore, given: Mapping[str, Any]) 
         defaults["factor"] = 1  # pairs are whole, and vectors have no cells
     if store.settings.get("embedded"):
         defaults["captions"] = "stored"
-        if method.objective in LOOKING:
+        if method.objective in LOOKING and method().bank is None:
             defaults["encoder"] = "identity"
     if given.get("encoder", defaults.get("encoder", FRESH)) != FRESH:
         defaults["augment"] = ""  # so that real embeddings are computed once; asked for, they are under `draws` of them

@@ -32,7 +32,8 @@ class Sight:
 
 
 def sight(planned: Plan, *, progress: bool = False, rehearse: bool = False) -> Sight:
-    """Of a plan, made once for it. Where ``rehearse`` is true, weights are random: to measure a step."""
+    """Of a plan, made once for it. Where ``rehearse`` is true, weights that the user does not bring are
+    random: to measure a step."""
     if rehearse in planned.sights:
         return planned.sights[rehearse]
     settings, numerics = planned.settings, planned.numerics
@@ -47,9 +48,10 @@ def sight(planned: Plan, *, progress: bool = False, rehearse: bool = False) -> S
     else:
         from limbeck.banks.frozen import frozen_encoders
 
+        made = settings.pretrained == "auto" and ":" not in settings.encoder  # else the user has it, at its own size
         frozen = frozen_encoders(
             planned.store if items.pairs is None else items.pairs, items.modalities, settings.encoder,
-            pretrained="none" if rehearse else settings.pretrained, precision=numerics.precision,
+            pretrained="none" if rehearse and made else settings.pretrained, precision=numerics.precision,
             device=numerics.device, progress=progress,
         )  # fmt: skip
         encoders = frozen.encoders

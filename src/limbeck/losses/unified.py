@@ -22,7 +22,7 @@ length themselves, ``joint_as_released`` takes them as they are, and so does wha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import combinations
 from typing import Literal, TypeAlias
 
@@ -40,6 +40,7 @@ CROSS: tuple[CrossReading, ...] = ("paper", "as_released", "all_pairs_cosine", "
 JOINT: tuple[JointReading, ...] = ("paper", "as_released", "distribution", "hybrid_means")
 DiscrepancyOf: TypeAlias = Callable[[int], Discrepancy]
 """The discrepancy for rows of a width: frequencies have one."""
+Generators: TypeAlias = Sequence[torch.Generator]
 Sides: TypeAlias = tuple[Tensor, Tensor, Tensor, Tensor]
 """e_a, e_v (N, D) and ~e_a, ~e_v (M, D)."""
 
@@ -59,12 +60,12 @@ def cross_modal(
     synthetic: Grouped,
     reading: CrossReading,
     discrepancy_of: DiscrepancyOf,
-    generator: torch.Generator,
+    generators: Generators,
 ) -> Tensor:
     """The cross-modal term (ImageBindDC, eq. 8-11) in one of the readings ``CROSS``, a scalar.
 
     Args:
-        generator: of the CPU, of the pairing in ``distribution``; the others draw nothing.
+        generators: of the CPU, one a class, of the pairing in ``distribution``; the others draw nothing.
 
     Raises:
         ConfigError: unknown reading. ShapeError: fewer than two modalities, other widths, or sides that do not match.
@@ -80,7 +81,7 @@ def cross_modal(
         elif reading == "all_pairs_cosine":
             terms.append(cross_all_pairs_cosine(sides, x, y))
         elif reading == "distribution":
-            terms.append(cross_distribution(sides, x, y, discrepancy_of(sides[0].shape[1]), generator))
+            terms.append(cross_distribution(sides, x, y, discrepancy_of(sides[0].shape[1]), generators))
         else:
             terms.append(cross_sums(sides, x, y, discrepancy_of(sides[0].shape[1])))
     return torch.stack(terms).sum()
@@ -131,12 +132,10 @@ def cross_all_pairs_cosine(sides: Sides, x: Counts, y: Counts) -> Tensor:
     return _apart(class_means(unit(h), x), class_means(unit(synthetic), y))
 
 
-def cross_distribution(
-    sides: Sides, x: Counts, y: Counts, discrepancy: Discrepancy, generator: torch.Generator
-) -> Tensor:
+def cross_distribution(sides: Sides, x: Counts, y: Counts, discrepancy: Discrepancy, generators: Generators) -> Tensor:
     r""":math:`g(e_a + \tilde e_v, e_v + \tilde e_a)` on hybrid pairs (:func:`hybrid_pairs`), the same for both sums;
     as the abstract and figure 2 of the paper have it."""
-    (i, j), counts = hybrid_pairs(x, y, generator)
+    (i, j), counts = hybrid_pairs(x, y, generators)
     i, j = i.to(sides[0].device), j.to(sides[0].device)
     a, v, a_synthetic, v_synthetic = sides
     return discrepancy(a[i] + v_synthetic[j], counts, v[i] + a_synthetic[j], counts)
@@ -177,13 +176,16 @@ def joint_hybrid_means(sides: Sides, x: Counts, y: Counts, discrepancy: Discrepa
     return discrepancy(a + v_synthetic, ones, v + a_synthetic, ones)
 
 
-def hybrid_pairs(x: Counts, y: Counts, generator: torch.Generator) -> tuple[tuple[Tensor, Tensor], Counts]:
+def hybrid_pairs(x: Counts, y: Counts, generators: Generators) -> tuple[tuple[Tensor, Tensor], Counts]:
     """Rows of the real and of the synthetic side that make up hybrid pairs: random within each class, max(n_k, m_k)
     pairs.
 
     The larger side's rows are in one pair each, the smaller side's in as many pairs, give or take one. Every real row
     is as likely to meet every synthetic one, so that means over the pairs (characteristic functions, too) have for
     expectation those over all n x m [choice].
+
+    Args:
+        generators: one a class, so that its pairs do not hang on the classes beside it.
 
     Returns:
         (i, j) int64 of length P on the CPU, rows of each side; and how many pairs are of each class.
@@ -192,7 +194,7 @@ def hybrid_pairs(x: Counts, y: Counts, generator: torch.Generator) -> tuple[tupl
     counts = tuple(max(n, m) for n, m in zip(x, y, strict=True))
     for side, sizes in zip(chosen, (x, y), strict=True):
         start = 0
-        for n, pairs in zip(sizes, counts, strict=True):
+        for n, pairs, generator in zip(sizes, counts, generators, strict=True):
             rounds = [torch.randperm(n, generator=generator) for _ in range(-(-pairs // n))]
             side.append(start + torch.cat(rounds)[:pairs])
             start += n

@@ -57,8 +57,8 @@ class RowGroup(Group, Protocol):
     def frequencies(self, width: int) -> Tensor:
         """(F, ``width``), the same for all that asks at a step; see :class:`Spectrum`."""
 
-    def draw(self, name: str) -> torch.Generator:
-        """A stream of the step's and the group's own."""
+    def draws(self, name: str) -> list[torch.Generator]:
+        """By class a stream of the step's and the class's own, whichever classes are seen with it."""
 
 
 @dataclass(frozen=True)

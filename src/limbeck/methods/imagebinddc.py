@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from limbeck.losses.grouped import Discrepancy
+    from limbeck.modalities import Modality
     from limbeck.synthetic import Budget
 
 __all__ = ["ImageBindDC"]
@@ -82,6 +83,18 @@ class ImageBindDC(Method):
         if self.frequencies < 1:
             raise ConfigError(f"frequencies is {self.frequencies}", where="method.frequencies", hint="It is 1 or more.")
 
+    def check(self, modalities: Mapping[str, Modality], budget: Budget) -> None:
+        super().check(modalities, budget)
+        if len(modalities) < 2 and not self.uni:
+            raise ConfigError(
+                "one modality has the uni-modal term alone", where="method.uni", hint="Give it a weight above 0."
+            )
+        means = self.joint > 0 and (self.joint_reading or self.reading) == "hybrid_means"
+        if len(modalities) > 1 and means and self.discrepancy == "mmd" and self.bandwidth is None:
+            raise ConfigError(
+                "class means are one row each, which has no median distance", where="method.bandwidth", hint="Give it."
+            )
+
     @classmethod
     def published(cls, budget: Budget) -> Mapping[str, Any]:
         # by class rate and momentum are the paper's, and 1000 steps ours: it states none. Pairs: the authors' script
@@ -106,8 +119,9 @@ class ImageBindDC(Method):
             return terms
         if self.cross:
             reading = self.cross_reading or self.reading
-            draw = group.draw("hybrid pairs")
-            terms["cross"] = self.cross * unified.cross_modal(real, synthetic, reading, compare, draw)
+            terms["cross"] = self.cross * unified.cross_modal(
+                real, synthetic, reading, compare, group.draws("hybrid pairs")
+            )
         if self.joint:
             reading = self.joint_reading or self.reading
             seen = plain if reading == "as_released" else (real, synthetic)  # J0 is of means as they are

@@ -173,6 +173,65 @@ def test_a_network_learns_where_the_sets_differ(toy):
     assert all(torch.equal(after[name], x) for name, x in again.objective.state().items())
 
 
+def test_a_network_climbs_once_for_each_class_where_the_set_steps_after_each(toy):
+    given = {"method_settings": {"sampling": "network"}, "stepping": "per_class"}
+    _, loop = made(toy, **given)
+    frequencies = loop.objective.spectrum
+    seen = []
+    take = frequencies.accept
+
+    def accept(proposed):
+        width, leaf = next(iter(frequencies._now.items()))
+        seen.append((leaf.detach().clone(), frequencies._network(width, frequencies._weights[width])))
+        take(proposed)
+
+    frequencies.accept = accept
+    next(loop.run(1))
+    assert len(seen) == len(toy.classes)
+    for looked_at, current in seen:  # no class looks at what the network gave before it had moved
+        assert torch.equal(looked_at, current)
+
+
+@pytest.mark.parametrize("given", [{}, {"encoder": "patches"}])
+def test_how_many_classes_go_together_changes_last_bits_only(toy, tmp_path, monkeypatch, given):
+    """Hybrid pairs are drawn for each class, and the group is tuned by the clock."""
+    monkeypatch.setenv("LIMBECK_CACHE", str(tmp_path))
+    own = {"reading": "distribution", "cross": 10.0, "joint": 0.0} if not given else {"cross": 0.0, "joint": 0.0}
+    loops = [made(toy, group=size, method_settings=own, **given)[1] for size in (1, 2, 4)]
+    slopes = [gradient(loop)[1] for loop in loops]
+    for name, slope in slopes[0].items():
+        for other in slopes[1:]:
+            assert torch.allclose(other[name], slope, atol=1e-4 * float(slope.abs().max()))
+
+
+@pytest.mark.parametrize("given", [{}, {"streams": "authors", "seed": 3}, {"real_statistics": "class"}])
+def test_methods_of_means_see_the_same_by_single_embeddings(toy, given):
+    planned, loop = made(toy, "dm", fixed=("audio",), clip=1e-3, **given)
+    terms, slopes = gradient(loop)
+    loop.objective = EmbeddingMatching(planned, loop.synthetic)
+    others = gradient(loop)
+    assert float(others[0]["dm"]) == pytest.approx(float(terms["dm"]), rel=1e-5)
+    for name, slope in slopes.items():
+        assert torch.allclose(others[1][name], slope, atol=1e-5 * float(slope.abs().max()))
+    assert not slopes["audio"].any()  # a fixed modality takes no part in what is clipped
+    assert slopes["image"].any()
+
+
+def test_the_rate_by_width_is_of_the_encoder_that_is_looked_through(toy, tmp_path, monkeypatch):
+    monkeypatch.setenv("LIMBECK_CACHE", str(tmp_path))
+    planned, loop = made(toy, "dm", encoder="patches", lr_rule="width")
+    widths = sight(planned).frozen.widths
+    assert loop.rates == {name: pytest.approx(0.2 * 6272 / width) for name, width in widths.items()}
+
+
+def test_an_estimate_looks_through_the_users_own_encoder(toy, tmp_path, monkeypatch):
+    monkeypatch.setenv("LIMBECK_CACHE", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "own_of_estimate.py").write_text("def flat(modality):\n    return lambda x: x.flatten(1)[:, :12]\n")
+    planned = plan("imagebinddc", toy, settings=SMALL | {"encoder": "own_of_estimate:flat"}, method_settings=OWN)
+    assert estimate(planned, trials=1)["seconds_per_step"] > 0
+
+
 def test_modalities_that_cannot_be_compared_are_told(tmp_path, monkeypatch):
     monkeypatch.setenv("LIMBECK_CACHE", str(tmp_path))
     store = make_toy(tmp_path / "store", modalities=("image", "feature"), classes=3, per_class=(8, 2, 2))
@@ -196,6 +255,8 @@ def test_an_estimate_embeds_nothing(toy, tmp_path, monkeypatch):
         ({"encoder": "patchs", "modalities": ("image",)}, "patches"),
         ({"fixed": ("imge",)}, "image"),
         ({"modalities": ("image",), "fixed": ("image",)}, "nothing is left"),
+        ({"modalities": ("image",), "method_settings": {"uni": 0.0}}, "uni-modal term alone"),
+        ({"method_settings": {"discrepancy": "mmd", "reading": "hybrid_means"}}, "no median distance"),
     ],
 )
 def test_bad_settings_are_told(toy, changes, message):

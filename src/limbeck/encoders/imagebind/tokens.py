@@ -27,7 +27,7 @@ from limbeck.modalities import Modality, Text
 __all__ = ["TOKENS", "TokenText", "text_features", "token_values"]
 
 TOKENS = "imagebind-tokens"
-"""What the embedding of a text modality is called whose items are :func:`token_values`."""
+"""What the embedding of a text modality begins with whose items are :func:`token_values`."""
 TABLE = "modality_preprocessors.text.token_embedding.weight"
 POSITIONS = "modality_preprocessors.text.pos_embed"
 UNUSED = (TABLE, POSITIONS)
@@ -61,7 +61,7 @@ class TokenText(Encoder):
     @staticmethod
     def reads(modality: Modality) -> bool:
         """Whether a modality is token text, by its embedding's name."""
-        return isinstance(modality, Text) and modality.embedding == TOKENS
+        return isinstance(modality, Text) and modality.embedding.startswith(TOKENS)
 
     @property
     def part(self) -> Part:

@@ -92,8 +92,9 @@ class Objective(ABC):
 
     def leaves(self, rows: slice) -> dict[str, Tensor]:
         """Per modality the (n, *shape) values of some items as leaves of a graph of their own, so that the backward
-        pass costs its own size and not the set's."""
-        return {name: value.detach()[rows].requires_grad_() for name, value in self.synthetic.values.items()}
+        pass costs its own size and not the set's; what is fixed asks for no gradient."""
+        fixed = self.settings.fixed
+        return {n: value.detach()[rows].requires_grad_(n not in fixed) for n, value in self.synthetic.values.items()}
 
     def collect(self, leaves: Mapping[str, Tensor], rows: slice) -> None:
         """Adds the leaves' gradients to the set's."""

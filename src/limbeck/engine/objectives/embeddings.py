@@ -38,14 +38,15 @@ class RowGroup:
     Args:
         real_rows, synthetic_rows: embeddings by modality, class after class.
         spectrum: gives frequencies, None where the method asks for none.
-        name: of the group's streams, after the run's seed.
+        step, classes: which, of the classes' streams.
     """
 
     real_rows: Grouped
     synthetic_rows: Grouped
     spectrum: Frequencies | None
     seed: int
-    name: tuple[str | int, ...]
+    step: int
+    classes: range
 
     @cached_property
     def real(self) -> Mapping[str, Tensor]:
@@ -67,8 +68,8 @@ class RowGroup:
         assert self.spectrum is not None
         return self.spectrum.at(width)
 
-    def draw(self, name: str) -> torch.Generator:
-        return stream(self.seed, *self.name, name)
+    def draws(self, name: str) -> list[torch.Generator]:
+        return [stream(self.seed, "step", self.step, name, c) for c in self.classes]
 
 
 class EmbeddingMatching(Objective):
@@ -105,7 +106,6 @@ class EmbeddingMatching(Objective):
         self.groups = groups(self.classes, self._group())
         spectrum = planned.method.spectrum
         self.spectrum = None if spectrum is None else Frequencies(spectrum, self.settings.seed, self.device)
-        self.learns = [name for name in synthetic.values if name not in self.settings.fixed]
         if self.device.type == "cuda" and found.items.pairs is None and not self.frozen:
             self.store.keep_on(self.device, list(synthetic.values))
 
@@ -125,9 +125,6 @@ class EmbeddingMatching(Objective):
             self.collect(leaves, rows)
             yield {name: term.detach() for name, term in terms.items()}
 
-    def leaves(self, rows: slice) -> dict[str, Tensor]:
-        return {n: x if n in self.learns else x.detach() for n, x in super().leaves(rows).items()}
-
     def _match(
         self, step: int, eye: Eye, classes: range, real: Grouped, leaves: Mapping[str, Tensor]
     ) -> dict[str, Tensor]:
@@ -137,9 +134,8 @@ class EmbeddingMatching(Objective):
         through = {name: self._embedded(eye, name, x, classes, twice) for name, x in leaves.items()}
         rows = through
         if twice:
-            rows = {name: x.detach().requires_grad_(name in self.learns) for name, x in through.items()}
-        name = ("step", step, "group", classes.start)
-        seen = RowGroup(real, Grouped(rows, tuple(counts)), self.spectrum, self.settings.seed, name)
+            rows = {name: x.detach().requires_grad_(leaves[name].requires_grad) for name, x in through.items()}
+        seen = RowGroup(real, Grouped(rows, tuple(counts)), self.spectrum, self.settings.seed, step, classes)
         terms = self.method.loss(seen)
         torch.stack(list(terms.values())).sum().backward()
         for modality, x in rows.items() if twice else ():

@@ -63,9 +63,11 @@ class Frequencies:
         return found
 
     def accept(self, proposed: Mapping[str, Tensor]) -> None:
-        """Takes what :meth:`proposed` gave."""
+        """Takes what :meth:`proposed` gave; what is still to come of the step looks at the new network's."""
         for width in self._weights:
             self._weights[width] |= _of(width, proposed)
+        if proposed:
+            self._now = {}
 
     def state(self) -> dict[str, Tensor]:
         """For a checkpoint."""
