@@ -15,8 +15,10 @@ from limbeck.banks.frozen import Frozen, frozen_encoders
 from limbeck.data import open_data
 from limbeck.data.caption_embeddings import caption_embeddings, default_captions
 from limbeck.data.pairs import Pairs
+from limbeck.data.rooms import make_rooms
 from limbeck.data.store import PairedStore
 from limbeck.data.toy import make_toy
+from limbeck.engine.plan import plan
 from limbeck.errors import ConfigError, DataError, FormatError, NumericsError, ResumeError
 from limbeck.modalities import Feature, Text
 from limbeck.training.pairs import PairRecipe
@@ -62,6 +64,20 @@ def test_columns_are_the_encoders_vectors(toy: PairedStore, tmp_path: Path) -> N
     }  # fmt: skip
     again = open_data(tmp_path / "made")
     assert (again.data_hash, again.name) == (made.data_hash, "toy-patches")
+
+
+def test_that_the_text_is_the_label_is_still_said(tmp_path: Path) -> None:
+    rooms = make_rooms(tmp_path / "rooms", per_class=(2, 0, 1))
+    made = embed_store(rooms, "patches", tmp_path / "made", captions="hashing")
+    assert rooms.settings["text_is_label"]
+    assert made.settings["text_is_label"]
+
+
+@pytest.mark.parametrize(("method", "encoder"), [("dm", "identity"), ("davdd", "random"), ("dc", "random")])
+def test_methods_that_take_any_encoder_take_the_vectors_as_they_are(tmp_path: Path, method: str, encoder: str) -> None:
+    store = make_toy(tmp_path / "store", modalities=("image", "audio"), classes=2, per_class=(6, 2, 2))
+    made = embed_store(store, "patches", tmp_path / "made")
+    assert plan(method, made, settings={"per_class": 1, "device": "cpu", "group": 1}).settings.encoder == encoder
 
 
 @pytest.mark.parametrize("encoder", ["patches", "aligned"])

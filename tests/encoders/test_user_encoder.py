@@ -77,6 +77,16 @@ def test_another_file_is_another_encoder(module: str, tmp_path: Path) -> None:
     assert user_encoder(f"{module}:plain", PICTURE).id != before
 
 
+def test_other_weights_behind_the_same_code_are_another_encoder(module: str, tmp_path: Path) -> None:
+    code = "\ndef reading(modality):\n    w = torch.load('w.pt')\n    return lambda x: x.mean((2, 3)) @ w\n"
+    (tmp_path / "users_own_nets.py").write_text(CODE + code)
+    ids = []
+    for scale in (1.0, 1.0, 1.1):
+        torch.save(scale * torch.eye(3), tmp_path / "w.pt")
+        ids.append(user_encoder(f"{module}:reading", PICTURE).id)
+    assert ids[0] == ids[1] != ids[2]
+
+
 @pytest.mark.parametrize(
     ("spec", "said"),
     [

@@ -118,7 +118,7 @@ def test_other_towers_than_the_run_began_with_are_refused(store, tmp_path, monke
             distilled("mdm", store, tmp_path / "run", checkpoint_every=0, pretrained="auto", validate="none")
     with monkeypatch.context() as now:
         now.setattr(contrastive, "COPY_RECIPE", dataclasses.replace(short, rates=0.02))
-        with pytest.raises(ResumeError, match="towers are not what"):
+        with pytest.raises(ResumeError, match="networks are not what"):
             limbeck.distill("mdm", out=tmp_path / "run", resume=True)
     assert limbeck.distill("mdm", out=tmp_path / "run", resume=True).provenance["steps_done"] == 7
 

@@ -33,6 +33,8 @@ Array = np.ndarray[Any, Any]
 
 CHUNK = 64
 """Items that go through an encoder at once."""
+CARRIED = ("text_is_label",)
+"""Settings that say something of the items, whatever stands for them."""
 OF_ITS_OWN = ("imagebind", "clip", "clap")
 """Encoders whose name is also that of the sentence encoder of their space."""
 DEFAULT_WORDS = "minilm"
@@ -183,6 +185,7 @@ class _Embedding:
 
     def write(self, out: Path, about: Mapping[str, Any], progress: bool) -> PairedStore:
         source = self.source
+        told = {k: source.settings[k] for k in CARRIED if k in source.settings}
         splits = np.empty(len(source), dtype=object)
         for split in SPLITS:
             if split in source.splits:
@@ -193,7 +196,7 @@ class _Embedding:
                 name=f"{source.name}-{self.frozen.name}",
                 modalities=[self._column(n, m, about) for n, m in self.modalities.items()],
                 classes=source.classes,
-                settings={"source": "embed", "embedded": dict(about)},
+                settings={"source": "embed", "embedded": dict(about), **told},
                 capacity=len(source),
             ) as writer,
             Progress("embeddings", len(source), shown=progress) as bar,

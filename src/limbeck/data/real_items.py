@@ -57,6 +57,10 @@ class RealItems:
         shown = [m.to_dict() for m in self.modalities.values()]
         return digest_of({"data": self.store.data_hash, "by": "class", "modalities": shown})[:32]
 
+    def values(self, modality: str) -> int:
+        """How many different ones of a modality there are: a picture with five captions is in five pairs."""
+        return len(self.pairs.items) if self.pairs is not None and modality == self.pairs.first else len(self)
+
     def batch(self, modality: str, positions: Tensor, device: str | torch.device = "cpu") -> Tensor:
         """(n,) positions -> (n, *shape) float32, normalised, on ``device``."""
         where = np.asarray(positions, dtype=np.int64)

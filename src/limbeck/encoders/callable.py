@@ -22,6 +22,7 @@ from torch.func import functional_call
 from limbeck.encoders.base import Encoder, Weights
 from limbeck.errors import ConfigError, LimbeckError
 from limbeck.modalities import Modality
+from limbeck.rng import stream
 
 __all__ = ["UserEncoder", "user_encoder"]
 
@@ -38,7 +39,8 @@ class UserEncoder(Encoder):
         spec: as the user writes it.
         shape: of an item.
         width: D.
-        source: hash of the file that the function stands in.
+        source: hash of the file that the function stands in, and of what it answers: the file does not say what the
+            function reads from elsewhere.
         call: what embeds.
     """
 
@@ -92,12 +94,21 @@ def user_encoder(spec: str, modality: Modality) -> UserEncoder:
     if isinstance(call, nn.Module):
         call.eval().requires_grad_(False)
     with torch.no_grad():
-        y = _tried(spec, call, torch.zeros(PROBED, *modality.shape))
+        probe = torch.randn(PROBED, *modality.shape, generator=stream(0, "user's encoder"))
+        y = _tried(spec, call, probe)
     if not isinstance(y, Tensor) or y.dim() != 2 or len(y) != PROBED or not y.shape[1] or not y.is_floating_point():
         raise ConfigError(f"{PROBED} items of {modality.shape} give {_shown(y)}, not (N, D)", where=spec, hint=HINT)
     file = getattr(home, "__file__", None)
-    source = hashlib.sha256(Path(file).read_bytes() if file else module.encode()).hexdigest()[:16]
-    return UserEncoder(spec, modality.shape, int(y.shape[1]), source, call)
+    source = hashlib.sha256(Path(file).read_bytes() if file else module.encode())
+    source.update(_answer(y).encode())
+    return UserEncoder(spec, modality.shape, int(y.shape[1]), source.hexdigest()[:16], call)
+
+
+def _answer(y: Tensor) -> str:
+    """Three digits of a few numbers about what an encoder gives, on which other machines agree."""
+    y = y.double()
+    ramp = torch.linspace(-1, 1, y.numel(), dtype=torch.float64, device=y.device).view(y.shape)
+    return " ".join(f"{float(found):.2e}" for found in (y.abs().mean(), y.square().mean(), (y * ramp).abs().max()))
 
 
 def _embed(call: Callable[[Tensor], Any], weights: Mapping[str, Tensor], x: Tensor) -> Any:

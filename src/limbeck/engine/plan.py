@@ -172,6 +172,10 @@ def _refuse_unseen(method: Method, run: RunSettings, modalities: Mapping[str, Mo
             raise ConfigError(f"the run has no modality {name!r}", where="--fixed", hint=nearest(name, modalities))
     if run.steps and set(run.fixed) == set(modalities):
         raise ConfigError("nothing is left to be learnt", where="--fixed", hint="Leave one modality free.")
+    if run.fixed and run.init == NOISE:
+        raise ConfigError(
+            "what is fixed would stay noise", where="--fixed", hint="Begin with real items: --init random."
+        )
     if run.fixed and method.objective not in LOOKING:
         raise ConfigError(f"{method.name} learns every modality", where="--fixed", hint="Leave it out.")
 
@@ -184,6 +188,10 @@ def _refuse_unpaired(method: Method, run: RunSettings, pairwise: bool) -> None:
     """Raises ConfigError on settings of runs by pairs where there are none, and on others where there are."""
     looks = method.objective in ("pairs", "pair_trajectories")
     if not pairwise and (looks or (run.pairs is not None and run.steps)):
+        if run.factor == 1:
+            raise ConfigError(
+                f"{method.name} takes pairs of two modalities", where="--modalities", hint="Name two by --modalities."
+            )
         raise ConfigError(f"{method.name} takes whole pairs", where="--factor", hint="Use --factor 1.")
     if not pairwise and run.validate != "none":
         raise ConfigError(

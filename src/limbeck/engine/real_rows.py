@@ -13,6 +13,7 @@ from torch import Tensor
 from limbeck.augment import DSA, Draw
 from limbeck.banks.embeddings import FrozenEmbeddings
 from limbeck.banks.random import RandomBank
+from limbeck.encoders.identity import Identity
 from limbeck.engine.rehearsal import RehearsalEmbeddings
 from limbeck.engine.statistics import StatisticsCache, open_cache, rows_key
 from limbeck.engine.views import Eye
@@ -172,6 +173,13 @@ class FrozenRows(RealRows):
             where = torch.cat(chosen)
             rows = {name: self.embeddings.rows(eye.slot, name, where, self.device) for name in self.items.modalities}
             yield Grouped(rows, tuple(len(own) for own in chosen))
+
+    @property
+    def cache_bytes(self) -> int:
+        size = 2 if self.settings.cache_dtype == "fp16" else 4
+        made = {n: e for n, e in self.frozen.encoders.items() if not isinstance(e, Identity)}
+        views = {n: self.views if self.items.modalities[n].spatial else 1 for n in made}
+        return sum(views[n] * self.items.values(n) * e.embedding * size for n, e in made.items())
 
     def _draw(self, view: int, group: int) -> Draw:
         """The same for every run."""

@@ -70,8 +70,7 @@ def pair_training_seconds(stands: Paired, recipe: PairRecipe, networks: int, epo
 
 @torch.no_grad()
 def embedding_seconds(planned: Plan) -> float:
-    """Seconds that the real items take through a run's frozen encoder, under all views; of those that are kept
-    already, none of it."""
+    """Seconds that the real items take through a run's frozen encoder, under all views, where none is kept yet."""
     found, settings = sight(planned, rehearse=True), planned.settings
     assert found.frozen is not None
     positions = torch.from_numpy(np.concatenate(found.items.groups)[:FEW])
@@ -82,5 +81,5 @@ def embedding_seconds(planned: Plan) -> float:
             began = time.perf_counter()
             found.frozen.embed(name, found.items.batch(name, positions, planned.numerics.device))
             took = time.perf_counter() - began
-        seconds += took * views
-    return seconds * len(found.items) / len(positions)
+        seconds += took * views * found.items.values(name) / len(positions)
+    return seconds

@@ -122,7 +122,8 @@ def evaluate(
         _refuse(rules, {"weights": weights} if rules.frozen else {})
         settings = {"students": list(("convnet",) if students is None else students), "at_once": at_once}
         if rules.frozen:
-            settings |= settle_frozen(synthetic, {n: store.modalities[n] for n in chosen}, students, pretrained)
+            shown = {name: store.modalities[name] for name in chosen if name in store.modalities}
+            settings |= settle_frozen(synthetic, shown, students, pretrained)
         if fusion is not None and fusion != rules.fusion:
             settings["fusion"] = fusion
         if weights is not None:

@@ -9,7 +9,6 @@ from torch import Tensor
 
 from limbeck.encoders.tower import digest_weights
 from limbeck.files import digest_of
-from limbeck.progress import Progress
 from limbeck.training.data import TrainingData
 from limbeck.training.student import Student
 
@@ -26,15 +25,12 @@ class Embedded:
     Args:
         data: on the device of the student's constants.
         names: which modalities; by default all whose encoder stands still.
-        progress: show it; a large encoder takes its time.
     """
 
-    def __init__(
-        self, data: TrainingData, student: Student, names: Iterable[str] | None = None, *, progress: bool = False
-    ) -> None:
+    def __init__(self, data: TrainingData, student: Student, names: Iterable[str] | None = None) -> None:
         self.data, self.student, self.labels = data, student, data.labels
         self.names = tuple(name for name in student.constants if names is None or name in set(names))
-        self._kept = self._embedded(progress) if self.names else {}
+        self._kept = self._embedded() if self.names else {}
         self.id = digest_of([data.id, digest_weights(self._kept)])[:32]
 
     def __len__(self) -> int:
@@ -48,12 +44,10 @@ class Embedded:
         return {name: kept[name] if name in kept else found[name] for name in self.student.encoders}
 
     @torch.no_grad()
-    def _embedded(self, progress: bool) -> dict[str, Tensor]:
+    def _embedded(self) -> dict[str, Tensor]:
         parts: dict[str, list[Tensor]] = {name: [] for name in self.names}
-        with Progress("items through the frozen encoders", len(self), shown=progress) as bar:
-            for chunk in torch.arange(len(self)).split(CHUNK):
-                batch = self.data.batch(chunk)
-                for name, rows in self.student.lift({name: batch[name] for name in self.names}).items():
-                    parts[name].append(rows)
-                bar.update(int(chunk[-1]) + 1, {}, bar.rate(1))
+        for chunk in torch.arange(len(self)).split(CHUNK):
+            batch = self.data.batch(chunk)
+            for name, rows in self.student.lift({name: batch[name] for name in self.names}).items():
+                parts[name].append(rows)
         return {name: torch.cat(rows) for name, rows in parts.items()}

@@ -150,7 +150,7 @@ class Student:
     def _together(self, name: str, x: Tensor) -> Tensor:
         """What an encoder that stands still makes of S batches: (S, N, *shape) -> (S, N, D)."""
         seen = self.lift({name: x.flatten(0, 1)})[name]
-        return seen.view(*x.shape[:2], -1)
+        return seen.reshape(*x.shape[:2], -1)
 
     def _called(self, name: str) -> str:
         shared = self.constants.get(name)

@@ -246,6 +246,10 @@ def test_an_estimate_embeds_nothing(toy, tmp_path, monkeypatch):
     assert about["seconds_per_step"] > 0
     assert any("real embeddings by patches" in stage for stage in about["first"])
     assert not list(tmp_path.rglob("*.npy"))
+    told = about["cache_bytes"]
+    made(toy, encoder="patches", modalities=("audio",))
+    (kept,) = tmp_path.rglob("*.npy")
+    assert 0 <= kept.stat().st_size - told < 256  # but for the head
     assert planned.settings.augment == ""
 
 
@@ -255,6 +259,8 @@ def test_an_estimate_embeds_nothing(toy, tmp_path, monkeypatch):
         ({"encoder": "patchs", "modalities": ("image",)}, "patches"),
         ({"fixed": ("imge",)}, "image"),
         ({"modalities": ("image",), "fixed": ("image",)}, "nothing is left"),
+        ({"fixed": ("image",), "init": "noise"}, "would stay noise"),
+        ({"per_class": None, "pairs": 2, "modalities": ("image",)}, "two modalities"),
         ({"modalities": ("image",), "method_settings": {"uni": 0.0}}, "uni-modal term alone"),
         ({"method_settings": {"discrepancy": "mmd", "reading": "hybrid_means"}}, "no median distance"),
     ],
