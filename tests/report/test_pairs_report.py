@@ -14,14 +14,14 @@ from PIL import Image as Pillow
 from limbeck.data.caption_embeddings import caption_embeddings
 from limbeck.data.pairs import Pairs
 from limbeck.data.writer import StoreWriter
-from limbeck.errors import DataError
+from limbeck.errors import ConfigError, DataError
 from limbeck.modalities import Image, Text
 from limbeck.report import write_report
-from limbeck.report.nearest import nearest_captions
 from limbeck.report.recalls import recall_grid
 from limbeck.report.scores import score_table
 from limbeck.report.similarity import similarity_heat
 from limbeck.synthetic import SyntheticSet
+from limbeck.synthetic.nearest import nearest_captions
 from limbeck.synthetic.similarity import Factors, Similarity
 
 WORDS = [
@@ -113,11 +113,20 @@ def test_the_nearest_captions_are_those_of_largest_cosine(store):
     assert found[0][0].words == "a brown dog"
 
 
+def test_a_set_says_its_text_by_itself(store):
+    synthetic = synthetic_of(store)
+    found, _ = nearest_captions(synthetic, [0, 1])
+    assert synthetic.text() == [[n.words for n in found[k]] for k in (0, 1)]
+    pictures = SyntheticSet({"image": synthetic.modalities["image"]}, {"image": synthetic.values["image"]})
+    with pytest.raises(ConfigError, match="holds no text"):
+        pictures.text()
+
+
 def test_chunks_change_no_neighbour(store, monkeypatch):
     synthetic = synthetic_of(store)
     whole = nearest_captions(synthetic, [0, 1])
-    monkeypatch.setattr("limbeck.report.nearest.CHUNK", 2)
-    monkeypatch.setattr("limbeck.report.nearest.COUNT", 3)
+    monkeypatch.setattr("limbeck.synthetic.nearest.CHUNK", 2)
+    monkeypatch.setattr("limbeck.synthetic.nearest.COUNT", 3)
     parts = nearest_captions(synthetic, [0, 1])
     assert [[n.words for n in parts[0][k]] for k in (0, 1)] == [[n.words for n in whole[0][k]] for k in (0, 1)]
 

@@ -193,6 +193,10 @@ def _refuse_unpaired(method: Method, run: RunSettings, pairwise: bool) -> None:
                 f"{method.name} takes pairs of two modalities", where="--modalities", hint="Name two by --modalities."
             )
         raise ConfigError(f"{method.name} takes whole pairs", where="--factor", hint="Use --factor 1.")
+    if not pairwise and run.encoder == FRESH and run.pretrained != "auto":
+        raise ConfigError(
+            "nothing of this run starts from weights", where="--pretrained", hint="Name an --encoder, or leave it out."
+        )
     if not pairwise and run.validate != "none":
         raise ConfigError(
             "only runs by pairs choose their step by the validation split", where="--validate", hint="Leave it out."

@@ -67,8 +67,9 @@ class RunSettings:
             or a file.
         fixed: modalities that keep their first values, such as a scene's name.
         optimiser: of the values: "sgd", or "adam", which has no momentum of its own to be told.
-        captions: frozen encoder of captions: bert, distilbert, minilm, hashing, or a model's folder. This and the next
-            six are of runs by pairs.
+        captions: frozen encoder of captions: bert, distilbert, minilm, hashing, clip, clap, imagebind, a model's
+            folder, or "stored", the vectors of a store that `limbeck embed` made. This and the next six are of runs by
+            pairs.
         tower: of the first modality: nfnet, nf_resnet50, nf_regnet, vit, patches, convnet, lenet, alexnet, vgg11,
             resnet18; "auto" is the papers' nfnet for large pictures and convnet else.
         frozen: keep the tower as it is and train a head on it.

@@ -11,8 +11,8 @@ import numpy as np
 from limbeck.modalities import Audio, Modality, Text
 from limbeck.modalities.wav import wav_bytes
 from limbeck.report.media import data_address, picture_bytes, render
-from limbeck.report.nearest import Neighbour, nearest_captions
 from limbeck.synthetic.factor import cells, decode
+from limbeck.synthetic.nearest import Neighbour, nearest_captions
 
 if TYPE_CHECKING:
     from PIL.Image import Image as Picture

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from limbeck.errors import ConfigError, DataError, MissingDependencyError, NumericsError, nearest
-from limbeck.report.nearest import store_of
 from limbeck.rng import key, numpy_stream
 from limbeck.synthetic.factor import decode
+from limbeck.synthetic.nearest import store_of
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from limbeck.errors import ConfigError, ShapeError
-from limbeck.modalities import Audio, Depth, Image, Modality
+from limbeck.modalities import Audio, Depth, Image, Modality, Text
 from limbeck.modalities.base import whole
 from limbeck.synthetic.factor import cells, decode
 
@@ -160,6 +160,17 @@ class SyntheticSet:
         assert isinstance(chosen, Audio)
         decoded = decode(self.values[chosen.name].detach().cpu(), self.factor).flatten(0, 1)
         return [wave.numpy() for wave in chosen.waveform(decoded)], chosen.sample_rate
+
+    def text(self, modality: str | None = None) -> list[list[str]]:
+        """What each item's text says: the real training captions whose vectors are nearest to it, best first.
+
+        Raises ConfigError where the set holds no text, LimbeckError where the data it was made from is not here.
+        """
+        from limbeck.synthetic.nearest import nearest
+
+        chosen = self._of_kind((Text,), modality, "text")
+        assert isinstance(chosen, Text)
+        return [[found.words for found in item] for item in nearest(self, chosen, range(len(self)))]
 
     def save(self, path: str | Path) -> Path:
         """Write the artifact (safetensors + JSON) to a folder of its own, replacing one that is there.

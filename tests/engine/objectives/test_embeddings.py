@@ -258,6 +258,7 @@ def test_an_estimate_embeds_nothing(toy, tmp_path, monkeypatch):
     [
         ({"encoder": "patchs", "modalities": ("image",)}, "patches"),
         ({"fixed": ("imge",)}, "image"),
+        ({"pretrained": "none"}, "Name an --encoder"),
         ({"modalities": ("image",), "fixed": ("image",)}, "nothing is left"),
         ({"fixed": ("image",), "init": "noise"}, "would stay noise"),
         ({"per_class": None, "pairs": 2, "modalities": ("image",)}, "two modalities"),

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from limbeck.data.store import PairedStore
     from limbeck.synthetic import SyntheticSet
 
-__all__ = ["Neighbour", "nearest_captions", "store_of"]
+__all__ = ["Neighbour", "nearest", "nearest_captions", "store_of"]
 
 COUNT = 3
 """Captions for each vector."""
@@ -45,14 +45,21 @@ def nearest_captions(synthetic: SyntheticSet, rows: Sequence[int]) -> tuple[dict
     texts = [m for m in synthetic.modalities.values() if isinstance(m, Text)]
     if not texts or synthetic.provenance.get("steps_done") == 0:
         return {}, ""
-    text = texts[0]
     try:
-        batch, words, total = _real(store_of(synthetic), synthetic, text)
+        return dict(zip(rows, nearest(synthetic, texts[0], rows), strict=True)), ""
     except (LimbeckError, OSError) as error:
         reason = f"{error.where}: {error.what}" if isinstance(error, LimbeckError) and error.where else str(error)
         return {}, f"Which real captions the distilled text is nearest to cannot be told here ({reason})."
+
+
+def nearest(synthetic: SyntheticSet, text: Text, rows: Sequence[int]) -> list[list[Neighbour]]:
+    """For each item of ``rows`` the captions of the training split nearest to its ``text`` vector, best first.
+
+    Raises LimbeckError where the real set is not there, or its captions' vectors are not in the cache.
+    """
+    batch, words, total = _real(store_of(synthetic), synthetic, text)
     own = text.denormalise(synthetic.values[text.name][list(rows)].detach().cpu())
-    return dict(zip(rows, _nearest(own, batch, words, total), strict=True)), ""
+    return _nearest(own, batch, words, total)
 
 
 def store_of(synthetic: SyntheticSet) -> PairedStore:
