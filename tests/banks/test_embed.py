@@ -229,7 +229,9 @@ def test_the_verb(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
 
     words = ["embed", "toy", "--encoder", "aligned", "--width", "8", "--modalities", "image,audio"]
     assert main([*words, "--out", str(tmp_path / "made"), "--device", "cpu", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["modalities"]["audio"]["shape"] == [8]
+    told = json.loads(capsys.readouterr().out)
+    assert told["modalities"]["audio"]["shape"] == [8]
+    assert told["embedded"]["encoder"] == "aligned"
     assert main(["embed", "toy", "--encoder", "alined", "--out", str(tmp_path / "other")]) == 2
     assert "Did you mean 'aligned'?" in capsys.readouterr().err
     assert main(["embed", "toy", "--out", str(tmp_path / "other")]) == 2

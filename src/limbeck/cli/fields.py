@@ -50,7 +50,7 @@ def add_settings(
     for field in dataclasses.fields(settings):
         default = (shown or {}).get(field.name, field.default)
         about = texts.get(field.name, "").replace("``", "`")
-        ending = "" if default in (None, dataclasses.MISSING) else f" [{_shown(default)}]"
+        ending = "" if default in (None, (), dataclasses.MISSING) else f" [{_shown(default)}]"
         kind = hints[field.name]
         parser.add_argument(
             f"--{prefix}{field.name.replace('_', '-')}",

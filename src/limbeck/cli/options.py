@@ -126,7 +126,7 @@ def _prepare(parser: ArgumentParser) -> None:
 
 
 def _embed(parser: ArgumentParser) -> None:
-    parser.add_argument("data", type=str, help="digits, toy, or the folder of a prepared store")
+    parser.add_argument("data", type=str, help="digits, rooms, toy, or the folder of a prepared store")
     parser.add_argument(
         "--encoder", type=str, required=True, help="aligned, patches, identity, imagebind, imagebind-base, "
         "imagebind-tiny, clip, clap, or package.module:function",

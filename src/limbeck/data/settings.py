@@ -161,7 +161,7 @@ class PrepareSettings:
 def preset(name: str) -> dict[str, Any]:
     """Settings of :data:`PRESETS`. Raises ConfigError on a name that is not there."""
     if name not in PRESETS:
-        raise ConfigError(f"nothing is prepared for {name!r}", where="for", hint=nearest(name, PRESETS))
+        raise ConfigError(f"nothing is prepared for {name!r}", where="--for", hint=nearest(name, PRESETS))
     return PRESETS[name]
 
 

@@ -227,6 +227,7 @@ class PairedStore:
             "classes": {c: {s: int(n[k + 1]) for s, n in named.items()} for k, c in enumerate(self.classes)},
             "unlabelled": int(counts[:, 0].sum()),
             "captions": self.captions.total,
+            **({"embedded": self.settings["embedded"]} if "embedded" in self.settings else {}),
             "modalities": {m.name: m.to_dict() for m in self.modalities.values()},
             "bytes": {name: int(a.nbytes) for name, a in self._arrays.items()},
             "skipped": len(self.skipped),

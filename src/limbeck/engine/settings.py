@@ -61,8 +61,9 @@ class RunSettings:
         threads: of the CPU; its cores by default.
         group: classes a forward takes together on the synthetic side; measured once for the machine by default.
         real_group: the same on the real side.
-        encoder: what a step looks through: "random", fresh networks each step; or the name of a frozen one, see
-            ``limbeck.encoders.frozen``. A store that `limbeck embed` made is looked at as it is: "identity".
+        encoder: what a step looks through: "random", fresh networks each step; or one that stands still: aligned,
+            patches, identity, imagebind, imagebind-base, imagebind-tiny, clip, clap, or package.module:function. A
+            store that `limbeck embed` made is looked at as it is: "identity".
         pretrained: where a frozen encoder or a tower starts: "auto" (trained weights, where its papers start), "none",
             or a file.
         fixed: modalities that keep their first values, such as a scene's name.

@@ -35,8 +35,9 @@ class ImageBindDC(Method):
         reading: of the cross-modal and the joint-modal term, of which the paper can be read in several ways: "paper"
             (cosines of class means, J1), "as_released" (J0, unbounded below), "distribution" (CFD of hybrid sums and of
             concatenated embeddings, J2), "hybrid_means" (another script of the authors').
-        cross_reading, joint_reading: of one of the two; by default ``reading``. "all_pairs_cosine" is the mean over all
+        cross_reading: of the cross-modal term alone; by default ``reading``. "all_pairs_cosine" is the mean over all
             pairs, which is not lowest at equal sets.
+        joint_reading: of the joint-modal term alone; by default ``reading``.
         uni, cross, joint: weights 1, 10 and 10 [code]; 0 switches a term off. One modality has the first term only.
         discrepancy: "cfd", or "mmd" with a Gaussian kernel, the paper's comparison.
         form: "squared" modulus (paper, eq. 3) or "root" of amplitude and phase (the released form).

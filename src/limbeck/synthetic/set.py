@@ -196,7 +196,8 @@ class SyntheticSet:
         for modality in self.modalities.values():
             if isinstance(modality, kinds) and name in (None, modality.name):
                 return modality
-        raise ConfigError(f"this set holds no {what}", hint=f"It has {', '.join(self.modalities)}.")
+        there = ", ".join(f"{m.name} ({m.kind})" for m in self.modalities.values())
+        raise ConfigError(f"this set holds no {what}", hint=f"It has {there}.")
 
     def _decoded_stored(self, modality: Modality) -> np.ndarray:
         decoded = decode(self.values[modality.name].detach().cpu(), self.factor).flatten(0, 1)
