@@ -64,7 +64,7 @@ def require_common_width(frozen: Frozen) -> int:
         told = ", ".join(f"{name} {width}" for name, width in widths.items())
         raise ConfigError(
             f"terms between modalities need embeddings of one width; {frozen.name} gives {told}",
-            where="encoder",
+            where="--encoder",
             hint="Use the encoder aligned or imagebind, or leave those terms out (weights of 0).",
         )
     return next(iter(widths.values()))
@@ -153,7 +153,7 @@ def _aligned(asked: _Asked) -> Built:
     if len(asked.modalities) != 2:
         raise ConfigError(
             f"the encoder aligned brings two modalities together; here are {', '.join(asked.modalities)}",
-            where="encoder",
+            where="--encoder",
             hint="Name two by --modalities.",
         )
     fitted = asked.pretrained == "auto"

@@ -66,7 +66,7 @@ def frozen_kind(name: str) -> FrozenKind:
     if name not in FROZEN:
         raise ConfigError(
             f"unknown encoder {name!r}",
-            where="encoder",
+            where="--encoder",
             hint=f"{nearest(name, FROZEN)} Or package.module:function for one of your own.",
         )
     return FROZEN[name]
@@ -80,6 +80,6 @@ def check_reads(kind: FrozenKind, modalities: Mapping[str, Modality]) -> None:
             reads = f"{' and '.join(kind.reads)}, and vectors" if kind.reads else "vectors"
             raise ConfigError(
                 f"the encoder {kind.name} reads {reads}; {name!r} is {modality.kind} of {modality.shape}",
-                where="encoder",
+                where="--encoder",
                 hint=f"{modality.kind} is read by {known}; or leave {name} out by --modalities.",
             )

@@ -197,6 +197,8 @@ def resolve(method: type[Method], store: PairedStore, given: Mapping[str, Any]) 
             f"{method.name} is a choice of real items itself, --init {settings.init} is another",
             hint="Leave --init out, or name the other as the method.",
         )
+    if settings.optimiser == "adam" and settings.momentum != defaults.get("momentum", RunSettings.momentum):
+        raise ConfigError("Adam has moments of its own", where="--momentum", hint="Leave it out.")
     if settings.per_class is None and settings.pairs is None:
         settings = dataclasses.replace(settings, per_class=1)
     return settings

@@ -81,6 +81,18 @@ class ImageBindDC(Method):
             value = getattr(self, name)
             if value is not None and not 0 < value < math.inf:
                 raise ConfigError(f"{name} is {value}", where=f"method.{name}", hint="It is above 0.")
+        kernel = self.discrepancy == "mmd"
+        for name, unused in (
+            ("form", kernel and self.form != "squared"),
+            ("sampling", kernel and self.sampling != "fresh"),
+            ("bandwidth", not kernel and self.bandwidth is not None),
+        ):
+            if unused:
+                raise ConfigError(
+                    f"{self.discrepancy} has no {name}",
+                    where=f"method.{name}",
+                    hint="Leave it out, or choose the other.",
+                )
         if self.frequencies < 1:
             raise ConfigError(f"frequencies is {self.frequencies}", where="method.frequencies", hint="It is 1 or more.")
 

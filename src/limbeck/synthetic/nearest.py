@@ -43,7 +43,9 @@ def nearest_captions(synthetic: SyntheticSet, rows: Sequence[int]) -> tuple[dict
         told, else an empty one.
     """
     texts = [m for m in synthetic.modalities.values() if isinstance(m, Text)]
-    if not texts or synthetic.provenance.get("steps_done") == 0:
+    told = synthetic.provenance.get("settings")
+    kept = told.get("fixed", ()) if isinstance(told, Mapping) else ()
+    if not texts or synthetic.provenance.get("steps_done") == 0 or texts[0].name in kept:
         return {}, ""
     try:
         return dict(zip(rows, nearest(synthetic, texts[0], rows), strict=True)), ""

@@ -271,6 +271,24 @@ def test_bad_settings_are_told(toy, changes, message):
         made(toy, **changes)
 
 
+@pytest.mark.parametrize(
+    ("own", "message"),
+    [
+        ({"discrepancy": "mmd", "form": "root"}, "mmd has no form"),
+        ({"discrepancy": "mmd", "sampling": "network"}, "mmd has no sampling"),
+        ({"bandwidth": 0.5}, "cfd has no bandwidth"),
+    ],
+)
+def test_settings_that_nothing_would_follow_are_told(toy, own, message):
+    with pytest.raises(ConfigError, match=message):
+        plan("imagebinddc", toy, settings=SMALL, method_settings=own)
+
+
+def test_adam_takes_no_momentum(toy):
+    with pytest.raises(ConfigError, match="moments of its own"):
+        plan("dm", toy, settings=SMALL | {"optimiser": "adam", "momentum": 0.9})
+
+
 @pytest.mark.parametrize(("method", "name"), [("davdd", "encoder"), ("dsa", "encoder")])
 def test_methods_with_networks_of_their_own_take_no_encoder(toy, method, name):
     with pytest.raises(ConfigError, match="networks of its own"):

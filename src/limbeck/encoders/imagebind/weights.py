@@ -27,6 +27,7 @@ VARIABLE = "LIMBECK_IMAGEBIND"
 FILES = ("imagebind_huge.pth", "imagebind_huge.safetensors")
 URL = "dl.fbaipublicfiles.com/imagebind/imagebind_huge.pth"
 ROOMS = ("preprocessors", "trunks", "heads", "postprocessors")
+EXPECTED = "A .pth or .safetensors file of ImageBind's own names is wanted, of the model's size."
 SHOWN = 3
 """Names that a message lists."""
 
@@ -91,7 +92,7 @@ def load_part(
         scale or the mask is another. NumericsError: a weight is not finite.
     """
     if not path.is_file():
-        raise ConfigError("there is no such file of weights", where=path, hint=_where_to_put(()))
+        raise ConfigError("there is no such file of weights", where=path, hint=EXPECTED)
     state = on_meta(part, embedding).state_dict()
     fixed = dict(on_meta(part, embedding).named_buffers())
     prefixes = tuple(f"modality_{room}.{part.kind}." for room in ROOMS)
@@ -119,8 +120,7 @@ def _opened(path: Path) -> Iterator[tuple[list[str], Callable[[str], Tensor]]]:
             return
         whole: Any = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except (OSError, SafetensorError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
-        what = str(error).strip().splitlines()[:1]
-        raise FormatError(f"not readable as weights ({' '.join(what)})", where=path, hint=_where_to_put(())) from error
+        raise FormatError("not readable as weights", where=path, hint=EXPECTED) from error
     if isinstance(whole, Mapping) and isinstance(whole.get("state_dict"), Mapping):
         whole = whole["state_dict"]
     if not isinstance(whole, Mapping) or not all(isinstance(v, Tensor) for v in whole.values()):
