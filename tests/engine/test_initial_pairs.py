@@ -174,7 +174,7 @@ def test_noise_is_spread_as_the_real_values_are(store, monkeypatch):
 
 
 def test_a_plan_says_which_choices_there_are(toy):
-    for name in ("grand", "dm"):
+    for name in ("grand", "davdd"):
         with pytest.raises(ConfigError, match=f"{name} takes no budget by pairs"):
             plan(name, toy, settings={**RUN, "pairs": 5})
     with pytest.raises(ConfigError, match="kmeans takes no budget by class"):
