@@ -20,7 +20,7 @@ def _one(options, rows, results, whole, pairs, label) -> str:
     if len(metrics) < len(example["metrics"]) and "audio" not in metrics:  # retrieval, or depth and text
         metrics = example["metrics"]
     title = f"`{example['protocol']}` v{example['version']}, {label}, {options.split} split"
-    names = " | ".join(SHORT.get(m, m) for m in metrics)
+    names = " | ".join(SHORT[m] if set(metrics) <= set(SHORT) else m for m in metrics)
     lines = ["", title, "", f"| per class | row | {names} | sets x students | steps | s a set |"]
     lines.append(f"|---|---|{'---|' * len(metrics)}---|---|---|")
     for per_class in options.per_class:
@@ -35,7 +35,7 @@ def _one(options, rows, results, whole, pairs, label) -> str:
                 f"| {per_class} | {row} | {' | '.join(cells)} | {len(found)} x {students} | {steps} | {took:.0f} |"
             )
         for better, base in pairs:
-            if better in rows and base in rows:
+            if any((name, n) == (better, per_class) for name, n, _ in results) and base in rows:
                 lines.append(_difference(results, label, per_class, better, base, metrics))
     if label in whole:
         cells = [spread([run["scores"][m] for run in whole[label]["runs"]]) for m in metrics]
@@ -48,10 +48,11 @@ def _difference(results, label, per_class, better, base, metrics) -> str:
     row without a draw has one set, paired with each."""
     from limbeck.evaluation.study import summarise
 
+    alone = [seed for name, n, seed in results if (name, n) == (base, per_class)] == [0]
     seeds = [
         seed
         for (name, n, seed) in sorted(results)
-        if (name, n) == (better, per_class) and ((base, per_class, seed) in results or (base, per_class, 0) in results)
+        if (name, n) == (better, per_class) and ((base, per_class, seed) in results or alone)
     ]
     if not seeds:
         return f"| {per_class} | *{better} minus {base}* |{' |' * (len(metrics) + 3)}"
