@@ -35,7 +35,8 @@ def _one(options, rows, results, whole, pairs, label) -> str:
                 f"| {per_class} | {row} | {' | '.join(cells)} | {len(found)} x {students} | {steps} | {took:.0f} |"
             )
         for better, base in pairs:
-            if any((name, n) == (better, per_class) for name, n, _ in results) and base in rows:
+            there = {name for name, n, _ in results if n == per_class}
+            if {better, base} <= there:
                 lines.append(_difference(results, label, per_class, better, base, metrics))
     if label in whole:
         cells = [spread([run["scores"][m] for run in whole[label]["runs"]]) for m in metrics]

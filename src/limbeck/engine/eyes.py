@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from limbeck.engine.rehearsal import RehearsalBank, RehearsalDecouplers
     from limbeck.engine.settings import RunSettings
 
-__all__ = ["BankEyes", "Eyes", "RandomEyes"]
+__all__ = ["BankEyes", "Eyes", "RandomEyes", "group_draws"]
 
 
 class Eyes(ABC):
@@ -59,11 +59,16 @@ class Eyes(ABC):
         return {}
 
     def _draws(self, seed: int, *name: Name) -> dict[int, Draw]:
-        if self.augment is None:
-            return {}
-        if self.settings.dsa_sharing == "step":
-            return dict.fromkeys(range(self.classes), self.augment.draw(stream(seed, *name, "dsa")))
-        return {c: self.augment.draw(stream(seed, *name, "dsa", c)) for c in range(self.classes)}
+        return group_draws(self.augment, self.settings.dsa_sharing, self.classes, seed, *name)
+
+
+def group_draws(augment: DSA | None, sharing: str, groups: int, seed: int, *name: Name) -> dict[int, Draw]:
+    """A draw for each group of items, or under ``sharing`` "step" the same for all; none without ``augment``."""
+    if augment is None:
+        return {}
+    if sharing == "step":
+        return dict.fromkeys(range(groups), augment.draw(stream(seed, *name, "dsa")))
+    return {c: augment.draw(stream(seed, *name, "dsa", c)) for c in range(groups)}
 
 
 class RandomEyes(Eyes):

@@ -14,6 +14,7 @@ from limbeck.augment import DSA, Draw
 from limbeck.banks.embeddings import FrozenEmbeddings
 from limbeck.banks.random import RandomBank
 from limbeck.encoders.identity import Identity
+from limbeck.engine.eyes import group_draws
 from limbeck.engine.rehearsal import RehearsalEmbeddings
 from limbeck.engine.statistics import StatisticsCache, open_cache, rows_key
 from limbeck.engine.views import Eye
@@ -77,12 +78,7 @@ class RealRows(ABC):
 
     def draws(self, seed: int, *name: str | int) -> dict[int, Draw]:
         """DSA by group."""
-        if self.augment is None:
-            return {}
-        every = range(len(self.items.groups))
-        if self.settings.dsa_sharing == "step":
-            return dict.fromkeys(every, self.augment.draw(stream(seed, *name, "dsa")))
-        return {c: self.augment.draw(stream(seed, *name, "dsa", c)) for c in every}
+        return group_draws(self.augment, self.settings.dsa_sharing, len(self.items.groups), seed, *name)
 
 
 class FreshRows(RealRows):
