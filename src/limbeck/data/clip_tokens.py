@@ -80,7 +80,7 @@ class ClipTokens:
         try:
             from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers
         except ImportError as error:
-            hint = "pip install transformers (which brings it)."
+            hint = "pip install 'limbeck[imagebind]'."
             raise MissingDependencyError("CLIP's tokenizer needs it", where="tokenizers", hint=hint) from error
         tokenizer = Tokenizer(
             models.BPE(self.vocabulary, self.merges, end_of_word_suffix=END_OF_WORD, continuing_subword_prefix="")
