@@ -21,6 +21,7 @@ OPTIONAL = {
     "tensorboard": ("tensorboard", "--tensorboard", "limbeck[tensorboard]"),
     "tokenizers": ("tokenizers", "captions by ImageBind", "limbeck[imagebind]"),
     "h5py": ("h5py", "NYU-v2's labelled .mat file", "limbeck[nyu]"),
+    "umap": ("umap-learn", "limbeck report --projection umap", "umap-learn"),
     "av": ("av", "reading video and sound", "av"),
 }
 
