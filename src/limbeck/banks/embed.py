@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from limbeck.banks.embeddings import kept_as
 from limbeck.banks.frozen import Frozen, frozen_encoders
 from limbeck.data import open_data
 from limbeck.data.caption_embeddings import STORED, CaptionEmbeddings, caption_embeddings
@@ -19,7 +20,7 @@ from limbeck.data.writer import StoreWriter
 from limbeck.encoders import Precision
 from limbeck.encoders.frozen import check_reads, frozen_kind
 from limbeck.encoders.machine import choose_device
-from limbeck.errors import ConfigError, NumericsError, nearest
+from limbeck.errors import ConfigError, nearest
 from limbeck.files import digest_of
 from limbeck.modalities import Feature, Modality, Text
 from limbeck.progress import Progress
@@ -252,18 +253,8 @@ class _Embedding:
         return found
 
     def _halved(self, name: str, found: Array, rows: Array) -> Array:
-        with np.errstate(over="ignore"):
-            half = found.astype(np.float16)
-        fine = np.isfinite(half).all(axis=1)
-        if not fine.all():
-            k = int(np.argmin(fine))
-            what = "is not finite" if not np.isfinite(found[k]).all() else "is too large for half precision"
-            raise NumericsError(
-                f"the embedding of {name} by {self.frozen.name} {what}",
-                where=f"item {self.source.ids[int(rows[k])]!r}",
-                hint="Look at that item, and at the encoder's weights.",
-            )
-        return half
+        whose = f"the embedding of {name} by {self.frozen.name}"
+        return kept_as(found, np.dtype(np.float16), whose, lambda k: self.source.ids[int(rows[k])])
 
     def _captions(self) -> Iterator[Array]:
         """What all captions embed as, in the items' order."""

@@ -31,7 +31,7 @@ from limbeck.rng import stream
 if TYPE_CHECKING:
     from limbeck.data.real_items import RealItems
 
-__all__ = ["Draws", "FrozenEmbeddings", "seeded_draws"]
+__all__ = ["Draws", "FrozenEmbeddings", "kept_as", "seeded_draws"]
 
 Draws = Callable[[int, int], Draw]
 """(view, group) -> the Siamese draw that changes all items of the group."""
@@ -209,18 +209,25 @@ class _View:
         if self.augment is not None:
             x = self.augment(x, self.draws[group])
         found: np.ndarray[Any, Any] = self.frozen.embed(self.name, x).float().cpu().numpy()
-        with np.errstate(over="ignore"):
-            kept = found.astype(self.dtype)
-        fine = np.isfinite(kept).all(axis=1)
-        if not fine.all():
-            k = int(np.argmin(fine))
-            what = "is not finite" if not np.isfinite(found[k]).all() else "is too large for half precision"
-            raise NumericsError(
-                f"the embedding of {self.name} by {self.frozen.name} {what}",
-                where=f"item {self.source.item_name(int(positions[k]))!r}",
-                hint="Look at that item, and at the encoder's weights.",
-            )
-        return kept
+        whose = f"the embedding of {self.name} by {self.frozen.name}"
+        return kept_as(found, self.dtype, whose, lambda k: self.source.item_name(int(positions[k])))
+
+
+def kept_as(
+    found: np.ndarray[Any, Any], dtype: np.dtype[Any], whose: str, name: Callable[[int], str]
+) -> np.ndarray[Any, Any]:
+    """(n, D) in the precision they are kept in. Raises NumericsError on one that is not finite, or too large for it;
+    ``name`` says which item a row is."""
+    with np.errstate(over="ignore"):
+        kept: np.ndarray[Any, Any] = found.astype(dtype)
+    fine = np.isfinite(kept).all(axis=1)
+    if not fine.all():
+        k = int(np.argmin(fine))
+        what = "is not finite" if not np.isfinite(found[k]).all() else "is too large for half precision"
+        raise NumericsError(
+            f"{whose} {what}", where=f"item {name(k)!r}", hint="Look at that item, and at the encoder's weights."
+        )
+    return kept
 
 
 def _groups(source: RealItems, name: str) -> list[np.ndarray[Any, np.dtype[np.int64]]]:

@@ -181,7 +181,8 @@ def _refuse_unseen(method: Method, run: RunSettings, modalities: Mapping[str, Mo
 
 
 def _free() -> list[str]:
-    return [n for n, m in methods().items() if m.objective in LOOKING and m.kind != "coreset" and n != "davdd"]
+    found = {n: m for n, m in methods().items() if m.objective in LOOKING and m.kind != "coreset"}
+    return [name for name, method in found.items() if method().bank is None]
 
 
 def _refuse_unpaired(method: Method, run: RunSettings, pairwise: bool) -> None:

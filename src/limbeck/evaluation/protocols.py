@@ -114,8 +114,8 @@ PROTOCOLS: dict[str, Protocol] = {
             name="recognition-scratch",
             version=1,
             description="Students trained from scratch, each modality alone and fused: SGD with momentum 0.5, encoders "
-            "and heads at one rate, 1e-2 [choice: at the printed 1e-3 a transformer learns nothing in 300 epochs, "
-            "and a ConvNet needs 500], 200 epochs [choice], batches of 32, DSA.",
+            "and heads at one rate, 1e-2 [choice: at the printed 1e-3 small sets teach too little], 200 epochs "
+            "[choice], batches of 32, DSA.",
             source="ImageBindDC, paper: optimiser and one rate for all (docs/imagebind.md)",
             recipe=SCRATCH,
         ),
