@@ -35,10 +35,11 @@ BELOW = {
     "evaluation": {"training", "synthetic", "banks"},
     "recipes": {"engine", "evaluation", "data", "report"},
     "report": {"synthetic", "evaluation"},
-    "export": {"synthetic"},
+    "export": {"synthetic", "evaluation"},
+    "studies": {"engine", "evaluation", "report"},
     "doctor": {"encoders", "data"},
     "inspection": {"synthetic", "data"},
-    "cli": {"engine", "evaluation", "report", "export", "doctor", "inspection", "recipes"},
+    "cli": {"engine", "evaluation", "report", "export", "doctor", "inspection", "recipes", "studies"},
 }
 """Each room and the rooms right below it; what those stand on is below it too."""
 
