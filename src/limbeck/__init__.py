@@ -18,9 +18,10 @@ if TYPE_CHECKING:
     from limbeck.engine.run import distill
     from limbeck.evaluation.compare import compare
     from limbeck.evaluation.run import evaluate
+    from limbeck.evaluation.trained import train
     from limbeck.synthetic import SyntheticSet
 
-__all__ = ["PairedStore", "SyntheticSet", "__version__", "compare", "distill", "evaluate", "load"]
+__all__ = ["PairedStore", "SyntheticSet", "__version__", "compare", "distill", "evaluate", "load", "train"]
 
 _WHERE = {
     "PairedStore": "limbeck.data.store",
@@ -28,6 +29,7 @@ _WHERE = {
     "compare": "limbeck.evaluation.compare",
     "distill": "limbeck.engine.run",
     "evaluate": "limbeck.evaluation.run",
+    "train": "limbeck.evaluation.trained",
 }
 
 

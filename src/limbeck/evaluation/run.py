@@ -6,16 +6,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from limbeck.data import EMBEDDED, open_data
+from limbeck.data import open_data
 from limbeck.encoders.build import fitting_channels
 from limbeck.encoders.machine import choose_device
-from limbeck.errors import ConfigError, DataError, FormatError, nearest
+from limbeck.errors import ConfigError, FormatError, nearest
 from limbeck.evaluation.pair_settings import default_protocol, settle_frozen, settle_pairs
 from limbeck.evaluation.protocols import protocol as named_protocol
 from limbeck.evaluation.study import refuse_repeats
 from limbeck.evaluation.whole import score, score_whole
 from limbeck.files import digest_file, write_json
 from limbeck.synthetic import SyntheticSet
+from limbeck.synthetic.origin import store_of
 
 if TYPE_CHECKING:
     from limbeck.data.store import PairedStore
@@ -180,22 +181,7 @@ def _synthetic(target: object) -> tuple[SyntheticSet | None, Path | None]:
 
 
 def _store(target: Any, synthetic: SyntheticSet | None, data: Any) -> PairedStore:
-    if synthetic is None:
-        return open_data(target)
-    if data is not None:
-        return open_data(data)
-    made_from = synthetic.provenance.get("data", {})
-    path = str(made_from.get("path") or "")
-    if path not in EMBEDDED and not (path and Path(path).exists()):
-        raise DataError(f"the data this set was made from is not here ({path!r})", hint="Say where with --data.")
-    store = open_data(path)
-    if store.data_hash != made_from.get("hash"):
-        raise DataError(
-            "the data has changed since the set was made from it",
-            where=store.path,
-            hint="Say --data to score on it all the same.",
-        )
-    return store
+    return open_data(target) if synthetic is None else store_of(synthetic, data)
 
 
 def _chosen(synthetic: SyntheticSet | None, store: PairedStore, names: Sequence[str] | None) -> tuple[str, ...]:

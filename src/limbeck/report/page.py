@@ -25,6 +25,7 @@ from limbeck.units import scaled
 __all__ = ["render_page", "write_report"]
 
 HERE = Path(__file__).parent
+TEMPLATES = HERE / "templates"
 
 
 def write_report(run_folder: str | Path, out: str | Path | None = None, *, projection: str = "none") -> Path:
@@ -50,7 +51,7 @@ def write_report(run_folder: str | Path, out: str | Path | None = None, *, proje
     run = read_run(Path(run_folder))
     path = Path(out) if out is not None else run.folder / "report.html"
     plane = project(run.synthetic, run.initial, projection)
-    render_page(HERE / "page.html.j2", path, plane=plane, **_content(run))
+    render_page(TEMPLATES / "page.html.j2", path, plane=plane, **_content(run))
     return path
 
 
@@ -62,7 +63,7 @@ def render_page(template: Path, path: Path, **content: Any) -> None:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     pages = Environment(
-        loader=FileSystemLoader([template.parent, HERE]),
+        loader=FileSystemLoader([template.parent, TEMPLATES]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -12,7 +12,7 @@ import numpy as np
 from limbeck.errors import ConfigError, DataError, MissingDependencyError, NumericsError, nearest
 from limbeck.rng import key, numpy_stream
 from limbeck.synthetic.factor import decode
-from limbeck.synthetic.nearest import store_of
+from limbeck.synthetic.origin import store_of
 
 if TYPE_CHECKING:
     from torch import Tensor

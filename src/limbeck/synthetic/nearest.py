@@ -10,6 +10,7 @@ import numpy as np
 
 from limbeck.errors import DataError, LimbeckError
 from limbeck.modalities import Text
+from limbeck.synthetic.origin import store_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from limbeck.data.store import PairedStore
     from limbeck.synthetic import SyntheticSet
 
-__all__ = ["Neighbour", "nearest", "nearest_captions", "store_of"]
+__all__ = ["Neighbour", "nearest", "nearest_captions"]
 
 COUNT = 3
 """Captions for each vector."""
@@ -62,21 +63,6 @@ def nearest(synthetic: SyntheticSet, text: Text, rows: Sequence[int]) -> list[li
     batch, words, total = _real(store_of(synthetic), synthetic, text)
     own = text.denormalise(synthetic.values[text.name][list(rows)].detach().cpu())
     return _nearest(own, batch, words, total)
-
-
-def store_of(synthetic: SyntheticSet) -> PairedStore:
-    """The real set that ``synthetic`` was made from. Raises LimbeckError where it is not there, or is another now."""
-    from limbeck.data import open_data
-
-    made_from = synthetic.provenance.get("data")
-    told = made_from if isinstance(made_from, Mapping) else {}
-    path = str(told.get("path") or "")
-    if not path:
-        raise DataError("the set does not say what it was made from")
-    store = open_data(path)
-    if store.data_hash != told.get("hash"):
-        raise DataError("the data have changed since", where=path)
-    return store
 
 
 def _real(
