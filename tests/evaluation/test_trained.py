@@ -79,7 +79,8 @@ def test_plain_torch_lands_where_the_protocol_does(run, toy):
 @pytest.mark.parametrize(
     ("words", "what"),
     [
-        ({"protocol": "retrieval-mdm"}, "no classifier"),
+        ({"protocol": "retrieval-class"}, "no classifier"),
+        ({"protocol": "retrieval-mdm", "modalities": ["image"]}, "no classifier"),
         ({"protocol": "recognition-frozen-heads"}, "no classifier"),
         ({"modalities": ["imege"]}, "no modality 'imege'"),
         ({"student": "convent"}, "unknown student"),
@@ -102,8 +103,24 @@ def test_no_labels_and_no_data(run, tmp_path):
 
     synthetic = limbeck.load(run)
     with pytest.raises(DataError, match="no labels"):
-        limbeck.train(dataclasses.replace(synthetic, labels=None))
+        limbeck.train(dataclasses.replace(synthetic, labels=None), protocol="recognition-avdd")
     away = dataclasses.replace(synthetic, provenance={**synthetic.provenance, "data": {"path": str(tmp_path / "no")}})
     student = limbeck.train(away, seed=0)
     with pytest.raises(DataError, match="not here"):
         student.score()
+
+
+def test_towers_of_a_set_by_pairs(toy, tmp_path):
+    run = tmp_path / "pairs"
+    limbeck.distill("random", toy, out=run, pairs=6, channels=8, threads=1)
+    found = limbeck.evaluate(run, seeds=(0, 2), threads=1, kernels="literal")
+    assert found["protocol"] == "retrieval-mdm"
+    for told in found["runs"]:
+        towers = limbeck.train(run, seed=told["seed"], kernels="literal")
+        assert towers.score() == told["scores"]
+    batch = next(iter(DataLoader(limbeck.load(run).torch(), batch_size=3)))
+    embeddings = towers(batch)
+    torch.testing.assert_close(embeddings["image"].norm(dim=1), torch.ones(3))
+    assert embeddings["image"].shape == embeddings["audio"].shape
+    with pytest.raises(ConfigError, match="none of image, audio"):
+        towers({"text": batch["image"]})

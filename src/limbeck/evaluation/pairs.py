@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from limbeck.data.store import PairedStore
     from limbeck.synthetic import SyntheticSet
 
-__all__ = ["evaluate_pairs"]
+__all__ = ["evaluate_pairs", "students"]
 
 
 def evaluate_pairs(synthetic: SyntheticSet | None, store: PairedStore, **settings: Any) -> Result:
@@ -44,7 +44,7 @@ def evaluate_pairs(synthetic: SyntheticSet | None, store: PairedStore, **setting
     chooser = trial.galleries("validation") if trial.select == "validation" else test
     runs: list[Run] = []
     epochs: dict[str, list[int]] = {}
-    for name, seed, weights, epoch in _students(trial, chooser):
+    for name, seed, weights, epoch in students(trial, chooser):
         runs.append(Run(name, seed, test[name].scores(weights)))
         epochs.setdefault(name, []).append(epoch)
     gallery = next(iter(test.values()))
@@ -80,8 +80,12 @@ def evaluate_pairs(synthetic: SyntheticSet | None, store: PairedStore, **setting
     )
 
 
-def _students(trial: PairTrial, chooser: Mapping[str, Gallery]) -> Iterator[tuple[str, int, dict[str, Weights], int]]:
-    """Architecture, seed, weights, and the number of epochs that made them, of each student."""
+def students(trial: PairTrial, chooser: Mapping[str, Gallery]) -> Iterator[tuple[str, int, dict[str, Weights], int]]:
+    """Architecture, seed, weights by modality, and the number of epochs that made them, of each student.
+
+    Args:
+        chooser: by architecture the pairs that choose the epoch, where any do.
+    """
     recipe, similarity = trial.training
     steps = recipe.steps(len(trial.data)) * recipe.epochs
     title = "whole data" if trial.synthetic is None else "students"

@@ -18,10 +18,13 @@ from limbeck.encoders.machine import choose_device
 from limbeck.errors import ConfigError, DataError, nearest
 from limbeck.evaluation.fusion import ensemble
 from limbeck.evaluation.inputs import columns_of
+from limbeck.evaluation.pair_settings import FRESH, RECOGNITION, default_protocol
 from limbeck.evaluation.protocols import Protocol
 from limbeck.evaluation.protocols import protocol as named_protocol
 from limbeck.evaluation.students import build_student
+from limbeck.evaluation.trained_pairs import TrainedTowers, train_towers
 from limbeck.modalities import Modality
+from limbeck.progress import Progress
 from limbeck.synthetic import SyntheticSet
 from limbeck.synthetic.origin import store_of
 from limbeck.training import FUSED, Recipe, Rows, Student, Tensors, predict
@@ -30,7 +33,7 @@ from limbeck.training import train as train_students
 if TYPE_CHECKING:
     from limbeck.data.store import PairedStore
 
-__all__ = ["Trained", "train"]
+__all__ = ["Trained", "TrainedTowers", "train"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,25 +94,30 @@ def train(
     source: str | Path | SyntheticSet,
     *,
     seed: int = 0,
-    student: str = "convnet",
-    protocol: str = "recognition-avdd",
+    student: str | None = None,
+    protocol: str | None = None,
     modalities: Sequence[str] | None = None,
+    data: str | Path | PairedStore | None = None,
     channels: int | None = None,
     device: str = "auto",
     kernels: str = "auto",
     precision: Precision = "fp32",
     progress: bool = False,
-) -> Trained:
-    """Train one student on a synthetic set as a protocol of recognition does. The real data is not needed.
+) -> Trained | TrainedTowers:
+    """Train one student on a synthetic set as a protocol does.
 
     The student of a seed is the one that ``limbeck evaluate`` trains for it, to the bit on a CPU with as many threads.
+    A classifier needs the set alone; two towers are built with the real set at hand.
 
     Args:
-        source: a run's folder, an artifact's folder, or a set with labels.
+        source: a run's folder, an artifact's folder, or a set.
         seed: of its weights, batches and augmentation.
-        student: its architecture; ``limbeck evaluate --students`` takes the same names.
-        protocol: of recognition, with students that learn from scratch.
-        modalities: which of the set's; all by default.
+        student: its architecture; ``limbeck evaluate --students`` takes the same names. By default "convnet", or the
+            set's own tower.
+        protocol: of recognition with students that learn from scratch, or of pairs; by default the one that
+            ``limbeck evaluate`` takes.
+        modalities: which of the set's; all by default. Of a classifier only.
+        data: the real set that towers are built with; by default the one the set was made from.
         channels: width of a ConvNet; by default that of the distilling encoder.
         device, kernels, precision: as ``limbeck evaluate`` takes them.
 
@@ -117,47 +125,57 @@ def train(
         The trained student, with :meth:`Trained.score`.
 
     Raises:
-        ConfigError: an unknown protocol, student or modality, or a protocol of another kind.
-        DataError: a set without labels.
+        ConfigError: an unknown protocol, student or modality, or a protocol that trains something else.
+        DataError: a set without labels under a protocol of recognition; towers without the real set.
         FormatError: ``source`` holds no synthetic set.
         NumericsError: a loss is not finite.
     """
-    from limbeck.progress import Progress
-
     synthetic = source if isinstance(source, SyntheticSet) else SyntheticSet.load(source)
-    rules = _recognition(protocol)
-    if synthetic.labels is None:
-        raise DataError(
-            "the set has no labels to train a classifier on", hint="Sets by pairs: limbeck evaluate trains two towers."
-        )
-    shown = _shown(synthetic, modalities)
+    rules = named_protocol(protocol or _fitting(synthetic, data))
     place = choose_device(device)
-    chosen: Any = default_kernels(place) if kernels == "auto" else kernels
-    width = channels or _width(synthetic)
-    network = build_student(
-        student, shown, len(synthetic.classes), channels=width, kernels=_kernels(chosen), precision=precision,
-        fusion=rules.fusion,
-    )  # fmt: skip
+    machine: dict[str, Any] = {
+        "channels": channels or _width(synthetic),
+        "kernels": default_kernels(place) if kernels == "auto" else _kernels(kernels),
+        "precision": precision,
+    }
+    if rules.task == "pairs" and modalities is None:
+        return train_towers(synthetic, data, rules, seed, student, device=place, progress=progress, **machine)
+    if rules.task != "recognition" or rules.frozen:
+        raise ConfigError(
+            f"{rules.name} trains no classifier from scratch",
+            where="protocol",
+            hint="Use recognition-avdd, or another.",
+        )
+    if synthetic.labels is None:
+        raise DataError("the set has no labels to train a classifier on", hint="Name a protocol by pairs.")
+    shown = _shown(synthetic, modalities)
+    network = build_student(student or "convnet", shown, len(synthetic.classes), fusion=rules.fusion, **machine)
     own = dataclasses.replace(synthetic, modalities=shown, values={name: synthetic.values[name] for name in shown})
-    items = Tensors.decoded(own, place)
+    weights = _trained(network, Tensors.decoded(own, place), rules, seed, place, progress)
+    return Trained(network, weights, synthetic, seed, rules, place)
+
+
+def _fitting(synthetic: SyntheticSet, data: Any) -> str:
+    """The protocol that scores such a set. The data is looked at only where the set alone does not tell."""
+    settings = synthetic.provenance.get("settings")
+    told = settings if isinstance(settings, Mapping) else {}
+    if synthetic.labels is not None and told.get("pairs") is None and told.get("encoder", FRESH) == FRESH:
+        return RECOGNITION
+    return default_protocol(synthetic, store_of(synthetic, data))
+
+
+def _trained(
+    network: Student, items: Tensors, rules: Protocol, seed: int, device: torch.device, progress: bool
+) -> Weights:
     recipe = rules.recipe
     assert isinstance(recipe, Recipe)
     steps = -(-len(items) // recipe.batch) * recipe.epochs
     with Progress("student", steps, shown=progress) as bar:
         (weights,) = train_students(
-            network, items, recipe, [seed], device=place,
+            network, items, recipe, [seed], device=device,
             report=lambda done: bar.update(done, {}, bar.rate(recipe.batch)),
         )  # fmt: skip
-    return Trained(network, weights, synthetic, seed, rules, place)
-
-
-def _recognition(name: str) -> Protocol:
-    rules = named_protocol(name)
-    if rules.task != "recognition" or rules.frozen:
-        raise ConfigError(
-            f"{name} trains no classifier from scratch", where="protocol", hint="Use recognition-avdd, or another one."
-        )
-    return rules
+    return weights
 
 
 def _shown(synthetic: SyntheticSet, names: Sequence[str] | None) -> dict[str, Modality]:

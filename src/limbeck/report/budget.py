@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
-from limbeck.report.plot import HEIGHT, Axis, Curve, Level, Mark, Plot
+from limbeck.errors import LimbeckError
+from limbeck.evaluation.compare import compare
+from limbeck.evaluation.scored import Scored, meaning, read_scores, settings_id
+from limbeck.files import read_json
+from limbeck.report.plot import Axis, Curve, Level, Mark, Plot
 from limbeck.units import size
 
-__all__ = ["Point", "budget_chart", "series_of"]
+__all__ = ["Budgets", "Point", "budget_chart", "budgets_of", "series_of"]
 
+AROUND = 2000
+"""Run folders looked into at most."""
 SPREAD = 6
 """Pixels between methods of equal budget, so that their intervals can be told apart."""
 
@@ -32,6 +39,88 @@ class Point:
     low: float | None = None
     high: float | None = None
     says: str = ""
+
+
+@dataclass(frozen=True)
+class Budgets:
+    """What a run's page shows of its budget among others.
+
+    Args:
+        charts: by items, and by bytes where these are known.
+        runs: names of the run folders that were taken, this one first. others: whether they have another budget.
+    """
+
+    charts: list[Plot]
+    runs: list[str]
+    others: bool
+
+
+def budgets_of(folder: Path, *, measure: str = "Score, %") -> Budgets | None:
+    """The score of a run among those of runs like it: of the same method, settings, data and protocol, which differ in
+    seed and budget alone and lie beside it (``runs/*``) or one folder up (``runs/*/*``).
+
+    Args:
+        measure: what the score is, such as "Fused accuracy, %".
+
+    Returns:
+        None for a run without a score, or with nothing to set it against: no other budget and no whole data.
+
+    Raises:
+        FormatError: the run's own score is damaged; what lies beside it is left out where it is.
+    """
+    if not (folder / "result.json").exists():
+        return None
+    own = read_scores(folder / "result.json")[0]
+    if own.budget is None or own.settings is None:
+        return None
+    alike = [own, *_alike(folder.resolve(), own)]
+    found = compare([s.where for s in alike], as_published=bool(own.result.get("as_published")))
+    metric, student = found["metrics"][0], found["students"][0]
+    whole = next((row["scores"][metric]["mean"] for row in found["whole"] if row["student"] == student), None)
+    others = len({s.budget for s in alike}) > 1
+    if not others and whole is None:
+        return None
+    series = {str(own.method): [point for points in series_of(found, metric, student).values() for point in points]}
+    unit = {"per class": "items per class"}.get(own.budget[0], own.budget[0])
+    charts = [
+        budget_chart(series, whole, found["chances"][metric], axis, unit, measure=measure)
+        for axis in (("items", "bytes") if others else ("items",))
+    ]
+    runs = sorted({_name(s.where, folder.resolve().parent) for s in alike[1:]})
+    return Budgets([c for c in charts if c is not None], [folder.resolve().name, *runs], others)
+
+
+def _alike(folder: Path, own: Scored) -> Iterator[Scored]:
+    """Scores of runs around one that mean the same, each set once."""
+    about = _about(folder)
+    known = {(own.budget, own.seed)}
+    for run in sorted({*folder.parent.glob("*/run.json"), *folder.parent.parent.glob("*/*/run.json")})[:AROUND]:
+        if run.parent == folder or _about(run.parent) != about:
+            continue
+        try:
+            scores = read_scores(run.parent)
+        except LimbeckError:
+            continue
+        for scored in scores:
+            same = settings_id(scored) == settings_id(own) and meaning(scored.result) == meaning(own.result)
+            if same and scored.budget is not None and (scored.budget, scored.seed) not in known:
+                known.add((scored.budget, scored.seed))
+                yield scored
+
+
+def _about(folder: Path) -> tuple[Any, Any]:
+    """Method and data of a run, without its score."""
+    try:
+        about = read_json(folder / "run.json")
+        return about.get("method"), about["data"]["hash"]
+    except (LimbeckError, OSError, KeyError, TypeError):
+        return None, None
+
+
+def _name(result: Path, beside: Path) -> str:
+    """A run as it is found from where this one lies."""
+    folder = result.parent.parent if result.parent.name == "results" else result.parent
+    return str(folder.relative_to(beside if folder.parent == beside else beside.parent))
 
 
 def budget_chart(
@@ -81,7 +170,7 @@ def budget_chart(
         description=_description(placed, levels, axis, unit),
         x_name="bytes of the set as stored" if axis == "bytes" else unit,
         y_name=measure,
-        x_ticks=along.ticks(6, size) if axis == "bytes" else _budgets(placed, along),
+        x_ticks=along.ticks(6, _bytes) if axis == "bytes" else _budgets(placed, along),
         y_ticks=up.ticks(5),
         curves=curves,
         levels=levels,
@@ -118,9 +207,13 @@ def series_of(comparison: Mapping[str, Any], metric: str, student: str) -> dict[
 def _mark(name: str, point: Point, x: float, up: Axis, axis: str, unit: str) -> Mark:
     between = "" if point.low is None or point.high is None else f" ({point.low:.1f} to {point.high:.1f})"
     budget = size(point.bytes) if axis == "bytes" and point.bytes else f"{point.items:g} {unit}"
-    low, high = (None if v is None else min(max(up.at(v), 0), HEIGHT) for v in (point.low, point.high))
+    low, high = (None if v is None else min(max(up.at(v), up.end), up.start) for v in (point.low, point.high))
     tail = f", {point.says}" if point.says else ""
     return Mark(x, up.at(point.score), f"{name}, {budget}: {point.score:.1f}{between}{tail}", low, high)
+
+
+def _bytes(count: float) -> str:
+    return size(count).replace(".0 ", " ")
 
 
 def _budgets(placed: Mapping[str, Sequence[tuple[float, Point]]], along: Axis) -> list[tuple[float, str]]:

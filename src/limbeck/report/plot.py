@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 __all__ = ["Axis", "Curve", "Level", "Mark", "Plot"]
 
-WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 720, 330, 66, 18, 36, 58
+WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 720, 340, 66, 18, 44, 58
 COLOURS = 5
 """Colours of curves, ``c1`` to ``c5``; ``c0`` is the ink. More curves are told apart by their dashes."""
 DASHES = ("", "8 4", "2 4")
