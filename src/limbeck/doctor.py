@@ -7,6 +7,7 @@ import importlib.util
 import os
 import platform
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,9 @@ OPTIONAL = {
     "tensorboard": ("tensorboard", "--tensorboard", "limbeck[tensorboard]"),
     "tokenizers": ("tokenizers", "captions by ImageBind", "limbeck[imagebind]"),
     "h5py": ("h5py", "NYU-v2's labelled .mat file", "limbeck[nyu]"),
+    "ray": ("ray", "studies on several machines", "limbeck[cluster]"),
+    "datasets": ("datasets", "limbeck export --to huggingface", "limbeck[hf]"),
+    "webdataset": ("webdataset", "limbeck export --to webdataset", "limbeck[webdataset]"),
     "umap": ("umap-learn", "limbeck report --projection umap", "umap-learn"),
     "av": ("av", "reading video and sound", "av"),
 }
@@ -50,7 +54,7 @@ def diagnose() -> dict[str, Any]:
         "fused_kernels": available(),
         "default_kernels": default_kernels(torch.device("cuda") if torch.cuda.is_available() else cpu),
         "optional": [_part(module, *about) for module, about in OPTIONAL.items()],
-        "weights": [_imagebind(root / "weights")],
+        "weights": [_imagebind(root / "weights"), _merges()],
         "cache": {"path": str(root), "bytes": used, "free_bytes": shutil.disk_usage(anchor).free},
     }
 
@@ -62,14 +66,27 @@ def _part(module: str, package: str, purpose: str, install: str) -> dict[str, An
 
 
 def _imagebind(folder: Path) -> dict[str, Any]:
-    """Whether the published weights are found; what stands in the way is told, not raised."""
+    """Whether the published weights are found."""
     from limbeck.encoders.imagebind import LICENCE, needed_weights
+
+    about = _file("imagebind_huge", "the encoder imagebind", lambda: needed_weights([folder]))
+    return {**about, "licence": LICENCE}
+
+
+def _merges() -> dict[str, Any]:
+    """Whether CLIP's list of merges is found."""
+    from limbeck.data.clip_tokens import FILE, find_merges
+
+    return _file(FILE, "captions by ImageBind and CLIP's byte pairs", find_merges)
+
+
+def _file(name: str, purpose: str, find: Callable[[], Path]) -> dict[str, Any]:
+    """What stands in the way of a file is told, not raised."""
     from limbeck.errors import LimbeckError
 
     path, missing = None, None
     try:
-        path = str(needed_weights([folder]))
+        path = str(find())
     except LimbeckError as error:
         missing = str(error)
-    about = {"name": "imagebind_huge", "for": "the encoder imagebind", "there": path is not None, "path": path}
-    return {**about, "licence": LICENCE, "missing": missing}
+    return {"name": name, "for": purpose, "there": path is not None, "path": path, "missing": missing}

@@ -196,3 +196,16 @@ def test_the_doctor_tells_of_the_file_and_its_licence(tmp_path: Path, monkeypatc
     (tmp_path / "own.pth").touch()
     (told,) = (w for w in diagnose()["weights"] if w["name"] == "imagebind_huge")
     assert (told["there"], told["path"], told["missing"]) == (True, str(tmp_path / "own.pth"), None)
+
+
+def test_the_doctor_tells_of_the_merges(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from limbeck.data.clip_tokens import FILE, VARIABLE
+    from limbeck.doctor import diagnose
+
+    monkeypatch.setenv(VARIABLE, str(tmp_path / FILE))
+    (told,) = (w for w in diagnose()["weights"] if w["name"] == FILE)
+    assert not told["there"]
+    assert VARIABLE in told["missing"]
+    (tmp_path / FILE).write_bytes(b"")
+    (told,) = (w for w in diagnose()["weights"] if w["name"] == FILE)
+    assert told["path"] == str(tmp_path / FILE)
