@@ -8,6 +8,7 @@ import dataclasses
 import importlib
 import re
 import shlex
+import textwrap
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,11 +19,12 @@ from limbeck.cli.fields import _documented
 from limbeck.engine.settings import RunSettings
 from limbeck.evaluation.protocols import PROTOCOLS
 from limbeck.methods import Method, method_class, methods
+from limbeck.methods.base import BUDGETS
 from limbeck.recipes import recipes
 from limbeck.synthetic import Budget
 
 DOCS = Path(__file__).parent
-MAKE = re.compile(r"^<!-- make: (\w+) ?(.*?) -->$", re.MULTILINE)
+MAKE = re.compile(r"^( *)<!-- make: (\w+) ?(.*?) -->$", re.MULTILINE)
 ROWS = {
     "random": "Random", "herding": "Herding", "kcenter": "K-center", "kmeans": "k-means medoids",
     "forgetting": "Forgetting", "grand": "GraNd", "dm": "DM", "dm_rescaled": "DM at AVDD's step length", "avdd": "AVDD",
@@ -50,10 +52,10 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
     up = "../" * page.file.src_uri.count("/")
 
     def made(match: re.Match[str]) -> str:
-        maker = MAKERS.get(match[1])
-        if maker is None:
-            raise PluginError(f"{page.file.src_uri}: nothing makes {match[1]!r}")
-        return linked(maker(*shlex.split(match[2])), up)
+        indent, name, words = match.groups()
+        if name not in MAKERS:
+            raise PluginError(f"{page.file.src_uri}: nothing makes {name!r}")
+        return textwrap.indent(linked(MAKERS[name](*shlex.split(words)), up), indent)
 
     return MAKE.sub(made, markdown)
 
@@ -84,7 +86,7 @@ def all_methods() -> str:
     for name, method in methods().items():
         _, most = method.modalities
         needs = f"{method.modalities[0]}" if most == method.modalities[0] else f"{method.modalities[0]} or more"
-        by = ", ".join({"class": "`--per-class`", "pairs": "`--pairs`"}[kind] for kind in method.by)
+        by = ", ".join(f"`{BUDGETS[kind]}`" for kind in method.by)
         rows.append([f"[`{name}`]({name}.md)", method.title, method.kind, by, needs])
     return table(["name", "what", "kind", "budget", "modalities"], rows)
 
@@ -95,7 +97,7 @@ def card(name: str) -> str:
     fewest, most = method.modalities
     needs = f"{fewest} or more modalities" if most is None else f"{fewest} to {most} modalities"
     needs = f"{fewest} modalities" if most == fewest else "any modalities" if (fewest, most) == (1, None) else needs
-    by = " or ".join({"class": "`--per-class`", "pairs": "`--pairs`"}[kind] for kind in method.by)
+    by = " or ".join(f"`{BUDGETS[kind]}`" for kind in method.by)
     kind = {"coreset": "Coreset: real items are chosen", "control": "Control, to be compared with"}
     lines = f"**{kind.get(method.kind, 'Distillation')}** · budget {by} · {needs}"
     return lines if method.paper == "-" else f"{lines}\n\n*Paper:* {method.paper}."
@@ -156,7 +158,7 @@ def shown(value: Any) -> str:
 def folded(title: str, text: str) -> str:
     """Long tables are folded, so that a card fits a screen."""
     kind = "???" if text.count("\n") > 9 else "???+"
-    return f'{kind} note "{title}"\n\n' + "\n".join(f"    {line}" for line in text.splitlines())
+    return f'{kind} note "{title}"\n\n' + textwrap.indent(text, "    ")
 
 
 def of_recipes(name: str) -> str:
@@ -170,7 +172,7 @@ def protocols() -> str:
     rows = []
     for p in PROTOCOLS.values():
         recipe: Mapping[str, Any] = p.recipe.to_dict()
-        trained = f"{recipe['epochs']} epochs, batches of {recipe['batch']}, {recipe['optimiser']}"
+        trained = f"{recipe['epochs']} epochs, batches of {recipe['batch']}, {recipe.get('optimiser', 'sgd')}"
         rows.append([f"`{p.name}` v{p.version}", p.description, trained, p.selection, p.source])
     return table(["protocol", "what a score means", "students", "scored", "source"], rows)
 
@@ -186,13 +188,15 @@ def all_recipes() -> str:
 
 def measured(name: str) -> str:
     """What a method scored here, and random items beside it."""
-    rows, seen = [], set()
+    rows: list[list[str]] = []
+    seen: set[str] = set()
     for place, (page, heading, column) in PLACES.items():
         found = {(row[head[0]], row["row"]): row for head, row in read(page, heading)}
         for (budget, label), row in found.items():
-            if label != ROWS[name] or (place.partition(",")[0], budget, column) in seen & {("grid_digits", budget, "AV")}:
+            twice = place == "grid_digits, unpacked" and budget in seen  # the same row in another table
+            if label != ROWS[name] or twice:
                 continue
-            seen.add((place.partition(",")[0], budget, column))
+            seen |= {budget} if place == "grid_digits" else set()
             kind = "pairs" if column == "Mean" else "per class"
             floor = found.get((budget, "Random"), {}).get(column, "")
             rows.append(
@@ -220,8 +224,9 @@ def ladder(place: str) -> str:
         scores = [plain(found[b][column]) if b in found else "" for b in budgets]
         cost = [found[b].get("s a set", "") if b in found else "" for b in budgets] if costed else []
         rows.append([label, *scores, *cost])
-    for label in whole:
-        rows.append([f"*{label}*", *[plain(cells[label]["all"][column])] * len(budgets), *[""] * costed * len(budgets)])
+    if whole:
+        upper = plain(cells[whole[0]]["all"][column])
+        rows.append([f"*{whole[0]}*", *[upper] * len(budgets), *[""] * costed * len(budgets)])
     kind = "pairs" if column == "Mean" else "per class"
     head = ["row", *[f"{column}, {b} {kind}" for b in budgets], *[f"s a set, {b}" for b in budgets if costed]]
     return table(head, rows)

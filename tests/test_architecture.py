@@ -35,7 +35,7 @@ BELOW = {
     "evaluation": {"training", "synthetic", "banks"},
     "recipes": {"engine", "evaluation", "data", "report"},
     "report": {"synthetic", "evaluation"},
-    "export": {"synthetic", "evaluation"},
+    "export": {"synthetic", "evaluation", "methods"},
     "studies": {"engine", "evaluation", "report"},
     "doctor": {"encoders", "data"},
     "inspection": {"synthetic", "data"},

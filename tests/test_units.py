@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from limbeck.units import size
+from limbeck.units import duration, size
 
 
 @pytest.mark.parametrize(
@@ -11,3 +11,10 @@ from limbeck.units import size
 )
 def test_bytes_for_people(count, words):
     assert size(count) == words
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"), [(0, "0 s"), (0.42, "0.4 s"), (90, "90 s"), (2700, "45 min"), (11_520, "3.2 h")]
+)
+def test_seconds_for_people(seconds, words):
+    assert duration(seconds) == words

@@ -19,9 +19,10 @@ if TYPE_CHECKING:
     from limbeck.evaluation.compare import compare
     from limbeck.evaluation.run import evaluate
     from limbeck.evaluation.trained import train
+    from limbeck.studies import study
     from limbeck.synthetic import SyntheticSet
 
-__all__ = ["PairedStore", "SyntheticSet", "__version__", "compare", "distill", "evaluate", "load", "train"]
+__all__ = ["PairedStore", "SyntheticSet", "__version__", "compare", "distill", "evaluate", "load", "study", "train"]
 
 _WHERE = {
     "PairedStore": "limbeck.data.store",
@@ -29,6 +30,7 @@ _WHERE = {
     "compare": "limbeck.evaluation.compare",
     "distill": "limbeck.engine.run",
     "evaluate": "limbeck.evaluation.run",
+    "study": "limbeck.studies",
     "train": "limbeck.evaluation.trained",
 }
 

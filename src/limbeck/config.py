@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 from limbeck.errors import ConfigError, nearest
 from limbeck.files import digest_of
 
-__all__ = ["build", "read_settings", "settings_hash"]
+__all__ = ["build", "read_settings", "seeds", "settings_hash"]
 
 Settings = TypeVar("Settings")
 
@@ -67,6 +67,20 @@ def read_settings(path: Path, known: Iterable[str]) -> dict[str, Any]:
 def settings_hash(*parts: Any) -> str:
     """Sixteen hexadecimal digits that stand for JSON-ready settings."""
     return digest_of(parts)[:16]
+
+
+def seeds(text: str) -> list[int]:
+    """``3``, ``0,2,5`` or ``0:5`` (0 to 4). Raises ConfigError on anything else."""
+    try:
+        found: list[int] = []
+        for part in text.split(","):
+            first, colon, last = part.partition(":")
+            found.extend(range(int(first), int(last)) if colon else [int(first)])
+        if not found or min(found) < 0 or len(set(found)) != len(found):
+            raise ValueError
+        return found
+    except ValueError:
+        raise ConfigError(f"seeds are {text!r}", hint="Write 3, or 0,2,5, or 0:5 for 0 to 4.") from None
 
 
 def _fits(value: Any, kind: Any) -> bool:

@@ -13,8 +13,10 @@ __all__ = [
     "MemoryLimitError",
     "MissingDependencyError",
     "NumericsError",
+    "RankError",
     "ResumeError",
     "ShapeError",
+    "StudyError",
     "nearest",
 ]
 
@@ -75,8 +77,20 @@ class MemoryLimitError(LimbeckError):
     exit_code = 1
 
 
+class RankError(LimbeckError):
+    """One of several processes that share a run has stopped, and the others with it."""
+
+    exit_code = 1
+
+
 class ResumeError(LimbeckError):
     """A run that cannot go on as it was started."""
+
+
+class StudyError(LimbeckError):
+    """Cells of a study that failed, not all of them by the user's input; the others are finished."""
+
+    exit_code = 1
 
 
 class MissingDependencyError(LimbeckError):

@@ -51,7 +51,8 @@ def _artifact(path: Path) -> dict[str, Any]:
         "by": "pairs" if pairs else "class",
         "factor": synthetic.factor,
         "decoded_items": len(synthetic) * synthetic.factor**2,
-        "bytes": synthetic.bytes,
+        "bytes": synthetic.counted_bytes,
+        "storage": synthetic.storage,
         "classes": list(synthetic.classes),
         "captions": sum(len(words) for item in synthetic.captions or () for words in item),
         "similarity": None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["scaled", "size"]
+__all__ = ["duration", "scaled", "size"]
 
 
 def scaled(count: float) -> tuple[str, str]:
@@ -19,3 +19,10 @@ def scaled(count: float) -> tuple[str, str]:
 def size(count: float) -> str:
     """A number of bytes: ``"1.2 MB"``."""
     return " ".join(scaled(count))
+
+
+def duration(seconds: float) -> str:
+    """Seconds: ``"0.4 s"``, ``"90 s"``, ``"45 min"``, ``"3.2 h"``."""
+    if seconds < 120:
+        return f"{seconds:.1f} s" if 0 < seconds < 10 else f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from limbeck.modalities import Audio
-from limbeck.report.gallery import sounds_each, views
+from limbeck.report.views import sounds_each, views
 
 KALDI = Audio.kaldi(frames=40, seconds=0.4)
 

@@ -185,8 +185,8 @@ def test_asking_for_what_is_not_there(synthetic):
 def test_budget(toy):
     assert Budget(per_class=2).items(4) == 8
     assert Budget(pairs=7).items(4) == 7
-    assert Budget(per_class=1).bytes(4, toy.modalities) == 4 * 4 * (3 * 256 + 256)
-    for wrong in ({}, {"per_class": 1, "pairs": 1}, {"per_class": 0}):
+    assert Budget(per_class=1).numbers_bytes(4, toy.modalities) == 4 * 4 * (3 * 256 + 256)
+    for wrong in ({}, {"per_class": 1, "pairs": 1}, {"per_class": 0}, {"bytes": 0}, {"bytes": 9, "pairs": 1}):
         with pytest.raises(ConfigError, match="budget"):
             Budget(**wrong)
 

@@ -11,6 +11,7 @@ __all__ = ["main"]
 
 RESUMED = {
     "distill": " The run goes on with the same command and --resume.",
+    "study": " The same command and --resume goes on with it.",
     "bank": " The bank goes on with the same command.",
     "embed": " The same command goes on with the store.",
     "recipes": " What is finished is kept; the same command goes on.",

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Union, get_args, get_origin, get_type_hin
 
 from jsonargparse import ArgumentParser
 
-from limbeck.errors import ConfigError
+from limbeck.config import seeds
 
 if TYPE_CHECKING:
     from jsonargparse import Namespace
@@ -69,20 +69,6 @@ def given(options: Namespace, settings: type[Any]) -> dict[str, Any]:
         for name, value in values.items()
         if value is not None
     }
-
-
-def seeds(text: str) -> list[int]:
-    """``3``, ``0,2,5`` or ``0:5`` (0 to 4). Raises ConfigError on anything else."""
-    try:
-        found: list[int] = []
-        for part in text.split(","):
-            first, colon, last = part.partition(":")
-            found.extend(range(int(first), int(last)) if colon else [int(first)])
-        if not found or min(found) < 0 or len(set(found)) != len(found):
-            raise ValueError
-        return found
-    except ValueError:
-        raise ConfigError(f"seeds are {text!r}", hint="Write 3, or 0,2,5, or 0:5 for 0 to 4.") from None
 
 
 def _shown(default: Any) -> str:

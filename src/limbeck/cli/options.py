@@ -98,12 +98,22 @@ def _evaluate(parser: ArgumentParser) -> None:
 
 
 def _compare(parser: ArgumentParser) -> None:
-    parser.add_argument("results", type=str, nargs="+", help="runs that were scored, or their results/*.json")
+    parser.add_argument("results", type=str, nargs="+", help="runs that were scored, their results/*.json, or studies")
     parser.add_argument("--protocol", type=str, help="which score to take where runs hold several")
     parser.add_argument("--as-published", action="store_true", help="scores with what the sets learnt beside the items")
     parser.add_argument("--metric", type=str, help="joined by commas (default: Mean, or fused)")
     parser.add_argument("--baseline", type=str, help="a method: each row's paired difference from its row is told")
     parser.add_argument("--format", type=str, default="table", help="table, markdown, latex, csv")
+    _json(parser)
+
+
+def _study(parser: ArgumentParser) -> None:
+    parser.add_argument("file", type=str, help="the study: methods, budgets, seeds, scoring; YAML or JSON")
+    parser.add_argument("--out", type=str, required=True, help="the study's folder")
+    parser.add_argument("--executor", type=str, default="local", help="local, ray")
+    parser.add_argument("--workers", type=int, help="cells at a time (default: one a core, 8 at most, or one a GPU)")
+    parser.add_argument("--address", type=str, help="of a Ray cluster: auto, ray://HOST:PORT (default: one of its own)")
+    parser.add_argument("--resume", action="store_true", help="go on with the study in --out; the file may have grown")
     _json(parser)
 
 
@@ -144,19 +154,23 @@ def _embed(parser: ArgumentParser) -> None:
 
 
 def _report(parser: ArgumentParser) -> None:
-    parser.add_argument("run", type=str, help="the run folder")
-    parser.add_argument("--out", type=str, help="the page (default: report.html in the run folder)")
+    parser.add_argument("run", type=str, help="the folder of a run, or of a study")
+    parser.add_argument("--out", type=str, help="the page (default: report.html in the folder)")
     parser.add_argument(
-        "--projection", type=str, default="none",
-        help="also show real and synthetic items in the plane: tsne or umap (default: none, which needs no data set)",
+        "--projection", type=str, default="auto",
+        help="real and synthetic items in the plane, through a network trained once on the whole real set: tsne, umap, "
+        "none, or auto: tsne where the real set is here and it is quick (default: auto)",
     )  # fmt: skip
 
 
 def _export(parser: ArgumentParser) -> None:
     parser.add_argument("run", type=str, help="a run or an artifact")
-    parser.add_argument("--to", type=str, default="folder", help="folder: PNG, WAV and labels.csv")
-    parser.add_argument("--out", type=str, help="where to (default: export in the run folder)")
-    parser.add_argument("--overwrite", action="store_true", help="replace what is there")
+    parser.add_argument(
+        "--to", type=str, default="folder", help="folder: PNG, WAV and labels.csv; webdataset: tar shards; "
+        "huggingface: Parquet for its datasets; ddranking: tensor files, by class [folder]",
+    )  # fmt: skip
+    parser.add_argument("--out", type=str, help="where to (default: export, or export-TO, in the run folder)")
+    parser.add_argument("--overwrite", action="store_true", help="replace an earlier export")
 
 
 def _import(parser: ArgumentParser) -> None:
@@ -167,6 +181,12 @@ def _import(parser: ArgumentParser) -> None:
     parser.add_argument("--experiment", type=int, default=0, help="which of the authors' experiments [0]")
     parser.add_argument("--step", type=int, default=5000, help="of that experiment [5000]")
     parser.add_argument("--factor", type=int, default=2, help="2: items hold four each; 1: they are whole [2]")
+
+
+def _pack(parser: ArgumentParser) -> None:
+    parser.add_argument("run", type=str, help="a run or an artifact; it stays as it is")
+    parser.add_argument("--storage", type=str, required=True, help="fp32, fp16, or uint8 with a scale and an offset")
+    parser.add_argument("--out", type=str, required=True, help="the new folder: a run again, to be scored by itself")
 
 
 def _inspect(parser: ArgumentParser) -> None:
@@ -217,12 +237,14 @@ OPTIONS = {
     "distill": ("distil a data set into a synthetic set", "METHOD", _distill),
     "evaluate": ("train students on a set and score them on real items", "RUN", _evaluate),
     "compare": ("scores of several runs in one table, under one protocol", "RUN...", _compare),
+    "study": ("methods x budgets x seeds from one file, to tables and a page", "FILE", _study),
     "bank": ("train the encoders and decouplers that DAVDD looks through, once for a set", "", _bank),
     "prepare": ("decode raw media into a store, once", "READER", _prepare),
     "embed": ("a store's items and captions as the vectors of a frozen encoder: a store too", "DATA", _embed),
     "import": ("a distilled set that somebody else published", "avdd", _import),
-    "report": ("one HTML page of a run: pictures, sounds, curves, scores", "RUN", _report),
-    "export": ("take a synthetic set away as plain files", "RUN", _export),
+    "report": ("one HTML page of a run, or of a study: pictures, sounds, curves, scores", "RUN", _report),
+    "export": ("take a synthetic set away in a form that others read, with its card", "RUN", _export),
+    "pack": ("a finished set kept in half precision or in bytes: a run of its own", "RUN", _pack),
     "inspect": ("what a run, an artifact or a data set holds", "FOLDER", _inspect),
     "estimate": ("what a run will cost, measured on a few of its steps", "METHOD", _estimate),
     "methods": ("the methods", "", _json),

@@ -3,34 +3,38 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from limbeck.units import size
+from limbeck.units import duration, size
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from limbeck.synthetic import SyntheticSet
 
-__all__ = ["banks", "cards", "comparison", "cost", "done", "scores", "summary", "table"]
-
-WIDE = 400
-"""Columns of a table whose rows stay whole, however narrow the terminal is."""
+__all__ = ["banks", "cards", "comparison", "cost", "done", "publishing", "scores", "study", "summary", "table"]
 
 
 def done(synthetic: SyntheticSet, folder: Path) -> None:
     """What a run came to, and what to do with it."""
     items = len(synthetic) * synthetic.factor**2
-    print(f"{folder}: {len(synthetic)} items ({size(synthetic.bytes)}), decoding to {items}")
+    print(f"{folder}: {len(synthetic)} items ({size(synthetic.counted_bytes)}), decoding to {items}")
     made = synthetic.provenance
     if "steps_taken" in made:
         print(f"  kept:   step {made['steps_done']} of {made['steps_taken']}, which the validation split likes best")
     print(f"  score:  limbeck evaluate {folder} --whole")
     print(f"  look:   limbeck report {folder}")
     print(f'  use:    limbeck.load("{folder}").torch()')
+
+
+def publishing(folder: Path) -> None:
+    """What a person may type after an export that nothing was done with."""
+    print(f"  fill in:  {folder / 'README.md'}, where it says so")
+    print(f"  publish:  hf upload USER/NAME {shlex.quote(str(folder))} . --repo-type dataset  (nothing was uploaded)")
 
 
 def scores(result: Mapping[str, Any], as_json: bool) -> None:
@@ -90,16 +94,26 @@ def _named(metric: str, result: Mapping[str, Any]) -> str:
 
 def comparison(found: Mapping[str, Any], form: str, as_json: bool) -> None:
     """Rows of several runs, and what they have in common; ``form``: "table", or one of ``comparison.FORMATS``."""
-    from limbeck.evaluation.comparison import as_text, cells, columns, footnotes, title
+    from limbeck.evaluation.comparison import as_text
 
     if as_json:
         _print_json(found)
-    elif form != "table":
-        print(as_text(found, form), end="")
     else:
-        _print_table(title(found), columns(found), cells(found), width=WIDE)
-        for note in footnotes(found):
-            print(note)
+        print(as_text(found, form), end="")
+
+
+def study(found: Mapping[str, Any], folder: Path, as_json: bool) -> None:
+    """The tables of a study, and where its page is."""
+    from limbeck.evaluation.comparison import as_text
+
+    if as_json:
+        _print_json(found)
+        return
+    for table in found["comparisons"]:
+        print(as_text(table, "table"))
+    done = sum(cell["state"] == "done" for cell in found["cells"])
+    print(f"{folder}: {done} of {len(found['cells'])} cells done")
+    print(f"  look:   {folder / 'report.html'}")
 
 
 def banks(about: Mapping[str, Any], as_json: bool) -> None:
@@ -171,13 +185,6 @@ def _print_first(stages: Sequence[str]) -> None:
         print(f"  before it         {stage}; kept for later runs")
 
 
-def duration(seconds: float) -> str:
-    """Seconds for people."""
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
-
-
 def _spread(result: Mapping[str, Any], metric: str) -> str:
     deviation = (result.get("std") or {}).get(metric)
     mean = f"{result['mean'][metric]:.1f}"
@@ -204,12 +211,10 @@ def _print_json(value: Any) -> None:
     print()
 
 
-def _print_table(
-    title: str | None, columns: Sequence[str], rows: Sequence[Sequence[str]], width: int | None = None
-) -> None:
+def _print_table(title: str | None, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     from rich.console import Console
 
-    Console(soft_wrap=False, width=width).print(_table(title, columns, rows))
+    Console(soft_wrap=False).print(_table(title, columns, rows))
 
 
 def _table(title: str | None, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from limbeck.cli import show
 from limbeck.cli.fields import given, seeds
-from limbeck.errors import ConfigError, nearest
+from limbeck.errors import ConfigError, StudyError, nearest
 
 if TYPE_CHECKING:
     from jsonargparse import Namespace
@@ -83,6 +83,21 @@ def _compare(options: Namespace) -> None:
     show.comparison(found, options.format, options.json)
 
 
+def _study(options: Namespace) -> None:
+    from limbeck.studies import study
+
+    found = study(
+        options.file, options.out, executor=options.executor, workers=options.workers, address=options.address,
+        resume=options.resume, progress=True,
+    )  # fmt: skip
+    show.study(found, Path(options.out), options.json)
+    failed = [cell for cell in found["cells"] if cell["state"] == "failed"]
+    if failed:
+        kind = ConfigError if all(cell["error"]["user"] for cell in failed) else StudyError
+        lines = [f"{cell['name']}: {cell['error']['kind']}: {cell['error']['what']}" for cell in failed]
+        raise kind(f"{len(failed)} of {len(found['cells'])} cells failed", hint="\n  ".join(lines))
+
+
 def _bank(options: Namespace) -> None:
     from limbeck.engine.banks import build_banks
 
@@ -143,17 +158,29 @@ def _import(options: Namespace) -> None:
 
 
 def _report(options: Namespace) -> None:
-    from limbeck.report import write_report
+    from limbeck.report import write_report, write_study_report
 
     out = Path(options.out) if options.out else None
-    print(write_report(Path(options.run), out, projection=options.projection))
+    if (Path(options.run) / "comparison.json").exists():
+        print(write_study_report(Path(options.run), out))
+        return
+    print(write_report(Path(options.run), out, projection=options.projection, progress=True))
 
 
 def _export(options: Namespace) -> None:
     from limbeck.export import export
 
-    out = Path(options.out) if options.out else Path(options.run) / "export"
+    usual = "export" if options.to == "folder" else f"export-{options.to}"
+    out = Path(options.out) if options.out else Path(options.run) / usual
     print(export(Path(options.run), out, to=options.to, overwrite=options.overwrite))
+    if options.to == "huggingface":
+        show.publishing(out)
+
+
+def _pack(options: Namespace) -> None:
+    from limbeck.synthetic.pack import pack
+
+    show.done(pack(options.run, options.out, storage=options.storage), Path(options.out))
 
 
 def _inspect(options: Namespace) -> None:
@@ -240,12 +267,14 @@ VERBS: dict[str, Callable[[Any], None]] = {
     "distill": _distill,
     "evaluate": _evaluate,
     "compare": _compare,
+    "study": _study,
     "bank": _bank,
     "prepare": _prepare,
     "embed": _embed,
     "import": _import,
     "report": _report,
     "export": _export,
+    "pack": _pack,
     "inspect": _inspect,
     "estimate": _estimate,
     "methods": _methods,

@@ -129,8 +129,8 @@ def _set_bytes(planned: Plan) -> int:
     if planned.by_pairs:
         modalities = paired(planned, rehearse=True).pairs.modalities
     stored = None if settings.pairs is None else planned.method.stored_pairs(settings.pairs)
-    budget = Budget(settings.per_class, stored)
-    return budget.bytes(len(planned.store.classes), modalities)
+    budget = Budget(settings.per_class, stored, settings.budget.bytes)
+    return budget.numbers_bytes(len(planned.store.classes), modalities, settings.storage)
 
 
 def _peak(device: torch.device) -> int:

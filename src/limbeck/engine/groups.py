@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from limbeck.encoders.base import Encoder
     from limbeck.engine.numerics import Numerics
 
-__all__ = ["groups", "tuned_group"]
+__all__ = ["even_group", "groups", "tuned_group"]
 
 CANDIDATES = (16, 32, 64, 128, 256, 512, 1024)
 """Items a forward; whole classes are rounded to come near one of them."""
@@ -36,6 +36,20 @@ SMALL = 32
 def groups(classes: int, size: int) -> list[range]:
     """Ranges of up to ``size`` classes that cover them all."""
     return [range(start, min(start + size, classes)) for start in range(0, classes, size)]
+
+
+def even_group(size: int, classes: int, ranks: int) -> int:
+    """The size nearest to ``size``, at most twice it, at which no rank gets more classes than it must: groups go to
+    ``ranks`` in turn."""
+    if ranks == 1:
+        return size
+
+    def most(candidate: int) -> int:
+        every = groups(classes, candidate)
+        return max(sum(map(len, every[rank::ranks])) for rank in range(ranks))
+
+    options = range(1, min(2 * size, -(-classes // ranks)) + 1)
+    return min(options, key=lambda candidate: (most(candidate), abs(math.log(candidate / size))))
 
 
 def tuned_group(

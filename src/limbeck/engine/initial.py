@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from limbeck.data.shipped import Shipped
 from limbeck.engine.evidence import TrainedEvidence
+from limbeck.engine.initial_bytes import rows_within
 from limbeck.engine.settings import NOISE, chosen_modalities
 from limbeck.errors import ConfigError
 from limbeck.rng import stream
 from limbeck.selection import select
-from limbeck.synthetic import Budget, SyntheticSet
+from limbeck.synthetic import SyntheticSet
 from limbeck.synthetic.factor import encode
 
 if TYPE_CHECKING:
@@ -54,8 +56,8 @@ def initial_set(
         count = settings.pairs or 0
         return initial_pairs(paired, settings, numerics, provenance, count, options=options, progress=progress)
     modalities = chosen_modalities(store, settings.modalities)
-    budget = Budget(settings.per_class, settings.pairs)
-    by_class = budget.per_class is not None
+    budget = settings.budget
+    by_class = budget.by_class(len(store.classes))
     if by_class and not store.classes:
         raise ConfigError("this set has no classes", where=store.path, hint="Use --pairs.")
     if settings.init == NOISE:
@@ -65,11 +67,15 @@ def initial_set(
 
     evidence = TrainedEvidence(store, modalities, settings, numerics, progress=progress)
     picks = select(
-        settings.init, store, n * cells,
+        settings.init, store, n * cells or len(store.rows("train")),
         by_class=by_class, seed=settings.seed, evidence=evidence, options=options,
     )  # fmt: skip
-    # (groups, l*l, n) -> cell first, so that item i of a group holds picks i, n + i, 2n + i, ...
-    order = np.stack([p.reshape(cells, n) for p in picks]).transpose(1, 0, 2).reshape(cells, -1)
+    if budget.bytes is not None:
+        picks, told = rows_within(picks, Shipped(store, modalities), budget.bytes, settings.seed)
+        order, provenance = np.concatenate(picks)[None], {**provenance, "bytes": told}
+    else:
+        # (groups, l*l, n) -> cell first, so that item i of a group holds picks i, n + i, 2n + i, ...
+        order = np.stack([p.reshape(cells, n) for p in picks]).transpose(1, 0, 2).reshape(cells, -1)
     values = {}
     for name, modality in modalities.items():
         parts = torch.stack([store.batch(name, rows) for rows in order])

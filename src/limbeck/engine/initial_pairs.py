@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from limbeck.engine.initial_bytes import pairs_within
 from limbeck.engine.pair_evidence import TrainedPairs
 from limbeck.engine.settings import NOISE
 from limbeck.errors import DataError
@@ -40,7 +41,8 @@ def initial_pairs(
     options: Mapping[str, Any] | None = None,
     progress: bool = False,
 ) -> SyntheticSet:
-    """Choose ``count`` real pairs: no pair twice, an item as often as its captions are chosen.
+    """Choose ``count`` real pairs (0: as many as fit in the budget in bytes): no pair twice, an item as often as its
+    captions are chosen.
 
     Noise is N(mean, deviation) of the real values as they are normalised, see :func:`spread`.
 
@@ -61,8 +63,11 @@ def initial_pairs(
         )
     evidence = TrainedPairs(paired, settings.seed, numerics, progress=progress)
     chosen = select_pairs(
-        settings.init, len(pairs), count, seed=settings.seed, evidence=evidence, options=options
+        settings.init, len(pairs), count or len(pairs), seed=settings.seed, evidence=evidence, options=options
     )  # fmt: skip
+    if settings.budget.bytes is not None:
+        chosen, told = pairs_within(pairs, chosen, settings.budget.bytes)
+        provenance = {**provenance, "bytes": told}
     store, rows = pairs.store, pairs.items[pairs.owner[chosen]]
     labels = np.asarray(store.labels)[rows]
     labelled = bool(store.classes) and bool((labels >= 0).all())

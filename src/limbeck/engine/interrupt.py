@@ -11,20 +11,27 @@ __all__ = ["interruptible"]
 
 
 @contextmanager
-def interruptible() -> Iterator[Callable[[], bool]]:
-    """Inside the block, Ctrl-C only makes the yielded function true; a second Ctrl-C interrupts at once."""
+def interruptible(*, launched: bool = False) -> Iterator[Callable[[], bool]]:
+    """Inside the block, Ctrl-C only makes the yielded function true; a second Ctrl-C interrupts at once.
+
+    Args:
+        launched: by ``torchrun``, which says it by SIGTERM too, and again where a terminal has said it.
+    """
     asked = threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield asked.is_set
         return
-    before = signal.getsignal(signal.SIGINT)
+    before = {n: signal.getsignal(n) for n in ((signal.SIGINT, signal.SIGTERM) if launched else (signal.SIGINT,))}
 
-    def ask(*_: object) -> None:
+    def ask(number: int, _: object) -> None:
         asked.set()
-        signal.signal(signal.SIGINT, before)
+        if not launched:
+            signal.signal(number, before[signal.Signals(number)])
 
-    signal.signal(signal.SIGINT, ask)
+    for number in before:
+        signal.signal(number, ask)
     try:
         yield asked.is_set
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)

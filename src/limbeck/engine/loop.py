@@ -14,6 +14,7 @@ from limbeck.engine.metrics import Metrics
 from limbeck.engine.objectives import objective_for
 from limbeck.engine.optimiser import Optimiser
 from limbeck.engine.plan import Plan, pixel_rates
+from limbeck.engine.ranks import Ranks
 from limbeck.errors import MemoryLimitError, ResumeError
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ class Loop:
         cache: folder of cached real statistics, or None to compute them each step.
         progress: show what comes before the first step, such as the training of a bank.
         rehearse: take untrained networks in the place of trained ones: to measure a step, not to take it.
+        ranks: that take the steps together, each on a set of its own that stays equal to the others'.
     """
 
     def __init__(
@@ -41,13 +43,19 @@ class Loop:
         *,
         progress: bool = False,
         rehearse: bool = False,
+        ranks: Ranks | None = None,
     ) -> None:
+        self.ranks = ranks or Ranks.alone()
         self.settings, self.synthetic = planned.settings, synthetic
         self.device = torch.device(planned.numerics.device)
         synthetic.values = {name: value.to(self.device).requires_grad_() for name, value in synthetic.values.items()}
-        self.rates = pixel_rates(planned, rehearse=rehearse)
+        with self.ranks.in_turn():
+            self.rates = pixel_rates(planned, rehearse=rehearse)
         self.optimiser = Optimiser(synthetic.values, self.rates, planned.settings)
-        self.objective = objective_for(planned, synthetic, cache=cache, progress=progress, rehearse=rehearse)
+        self.objective = objective_for(
+            planned, synthetic, cache=cache, progress=progress, rehearse=rehearse, ranks=self.ranks
+        )
+        self._names: list[str] = []
         self.step = 0
 
     def run(self, steps: int) -> Iterator[Metrics]:
@@ -99,6 +107,7 @@ class Loop:
             if self.settings.stepping == "per_class":  # AVDD's code: each class moves the momentum of all
                 self._update(found)
                 self._clear()
+        terms = self._of_all(terms)
         values = (
             self._update(terms)
             if self.settings.stepping == "step"
@@ -106,6 +115,18 @@ class Loop:
         )
         self.objective.advance(self.step)
         return values
+
+    def _of_all(self, terms: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The terms of all ranks; makes the set's gradient theirs, too."""
+        if not self.ranks.many:
+            return terms
+        if not self._names:  # a rank may have looked at nothing
+            self._names = list(dict.fromkeys(name for names in self.ranks.every(list(terms)) for name in names))
+        slopes = [value.grad for value in self.synthetic.values.values() if value.grad is not None]
+        nothing = torch.zeros((), device=self.device)
+        found = torch.stack([terms.get(name, nothing).to(slopes[0]) for name in self._names])
+        self.ranks.sum_([*slopes, found])
+        return dict(zip(self._names, found, strict=True))
 
     def _clear(self) -> None:
         for value in self.synthetic.values.values():

@@ -78,10 +78,11 @@ class Paired:
         )
 
 
-def by_pairs(settings: RunSettings, modalities: Mapping[str, Modality]) -> bool:
-    """Whether a run looks at pairs as such: two modalities and a budget in pairs, without a factor. Of more modalities
-    only items are chosen."""
-    return settings.pairs is not None and settings.factor == 1 and len(modalities) == 2
+def by_pairs(settings: RunSettings, modalities: Mapping[str, Modality], store: PairedStore) -> bool:
+    """Whether a run looks at pairs as such: two modalities and a budget in pairs, or in bytes where there are no
+    classes, without a factor. Of more modalities only items are chosen."""
+    over_all = settings.pairs is not None or (settings.bytes is not None and not store.classes)
+    return over_all and settings.factor == 1 and len(modalities) == 2
 
 
 def settled(settings: RunSettings, store: PairedStore, modalities: Mapping[str, Modality]) -> RunSettings:

@@ -19,7 +19,6 @@ from limbeck.engine.sight import Sight, seen_through, sight
 from limbeck.errors import ConfigError, MissingDependencyError, nearest
 from limbeck.methods import Method, method_class, methods
 from limbeck.selection import SELECTIONS, check_selection
-from limbeck.synthetic import Budget
 
 if TYPE_CHECKING:
     from limbeck.data.store import PairedStore
@@ -45,7 +44,7 @@ class Plan:
     @property
     def by_pairs(self) -> bool:
         """Whether the run looks at pairs as such."""
-        return by_pairs(self.settings, self.modalities)
+        return by_pairs(self.settings, self.modalities, self.store)
 
     @property
     def modalities(self) -> dict[str, Modality]:
@@ -68,6 +67,8 @@ class Plan:
             free |= set(SETTINGS)
         if not self.by_pairs and self.settings.encoder == FRESH:
             free.add("pretrained")
+        if self.settings.storage == "fp32":  # as it was before there was any other
+            free.add("storage")
         if self.settings.cache_dtype == "fp32":  # in half precision what is kept is rounded
             free.add("cache")
         config = {k: v for k, v in self.config.items() if k not in free}
@@ -99,13 +100,15 @@ def plan(
         raise MissingDependencyError("TensorBoard is not installed", hint="pip install 'limbeck[tensorboard]'")
     store = open_data(data)
     run = resolve(kind, store, settings)
-    budget = Budget(run.per_class, run.pairs)
+    budget = run.budget
     chosen = build(kind, method_settings or {}, where="method.").for_budget(budget)
     modalities = chosen_modalities(store, run.modalities)
     chosen.check(modalities, budget)
     if budget.per_class is not None and not store.classes:
         raise ConfigError("this set has no classes", where=store.path, hint="Use --pairs.")
-    pairwise = by_pairs(run, modalities)
+    if budget.bytes is not None and run.factor > 1:
+        raise ConfigError("real items ship whole", where="--factor", hint="Use --factor 1 with --bytes.")
+    pairwise = by_pairs(run, modalities, store)
     _refuse_unpaired(chosen, run, pairwise)
     if pairwise:  # whether there are enough of them is known when captions have been counted
         run = settled(run, store, modalities)
@@ -118,7 +121,7 @@ def plan(
     if run.init not in (known := (*SELECTIONS, NOISE)):
         raise ConfigError(f"unknown selection {run.init!r}", where="--init", hint=nearest(run.init, known))
     if run.init != NOISE:
-        check_selection(run.init, by_class=budget.per_class is not None, pairwise=pairwise)
+        check_selection(run.init, by_class=budget.by_class(len(store.classes)), pairwise=pairwise)
     if run.augment:
         DSA(tuple(run.augment.split("_")))
     _refuse_unheard(chosen, run)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from limbeck.banks.merged_pool import LookedThrough, home
+from limbeck.engine.ranks import Ranks
 from limbeck.training.pair_data import Lifted, PairData, RealPairs
 from limbeck.training.transform import transformed
 
@@ -34,6 +35,7 @@ class RealEmbeddings:
         augment: the experts' augmentation, drawn for each pair: then nothing is kept.
         progress: show the pass through frozen parts.
         rehearse: fill what is kept with noise: to measure a step.
+        ranks: each embeds pairs of its own for all.
     """
 
     def __init__(
@@ -46,7 +48,9 @@ class RealEmbeddings:
         augment: bool = False,
         progress: bool = False,
         rehearse: bool = False,
+        ranks: Ranks | None = None,
     ) -> None:
+        self.ranks = ranks or Ranks.alone()
         self.pairs, self.towers, self.device = pairs, towers, device
         self.pool, self.augment, self.rehearse = pool, augment, rehearse
         real = RealPairs(pairs, device)
@@ -76,9 +80,11 @@ class RealEmbeddings:
                 elif name == self.pairs.first and not self.augment and dropout is None:  # an item once, not by caption
                     items, place = self.data.owner[chosen].unique(return_inverse=True)
                     once = torch.empty_like(items).scatter_(0, place, chosen)
-                    found[name] = tower.embed(weights, self._lifted(name, once))[place.to(self.device)]
-                else:
+                    found[name] = self._embedded(name, weights, once)[place.to(self.device)]
+                elif dropout is not None:
                     found[name] = tower.embed(weights, self._lifted(name, chosen, augment), dropout)
+                else:
+                    found[name] = self._embedded(name, weights, chosen, augment)
         return found
 
     def notes(self) -> list[str]:
@@ -88,6 +94,20 @@ class RealEmbeddings:
 
     def _kept(self, name: str) -> bool:
         return not self.augment and self.pairs.modalities[name].spatial and self.towers.towers[name].frozen is None
+
+    def _embedded(self, name: str, weights: Weights, chosen: Tensor, augment: torch.Generator | None = None) -> Tensor:
+        """(n, D) of all ``chosen``; of pictures and sounds each rank embeds its own."""
+        tower, spatial = self.towers.towers[name], self.pairs.modalities[name].spatial
+        if not (spatial and self.ranks.many):
+            return tower.embed(weights, self._lifted(name, chosen, augment))
+        own = self.ranks.part(len(chosen))
+        # what is drawn for one pair hangs on those before it
+        mine = self._lifted(name, chosen, augment)[own] if self.augment else self._lifted(name, chosen[own])
+        whole = torch.zeros(len(chosen), tower.embedding, device=self.device)
+        if len(mine):
+            whole[own] = tower.embed(weights, mine)
+        self.ranks.sum_([whole])
+        return whole
 
     def _lifted(self, name: str, chosen: Tensor, augment: torch.Generator | None = None) -> Tensor:
         x = self.data.values(name, chosen)
@@ -106,13 +126,13 @@ class RealEmbeddings:
             every = torch.arange(len(self.data))
             if by_item:
                 every = torch.zeros(len(self.pairs.items), dtype=torch.int64).scatter(0, self.data.owner, every)
-            tower = self.towers.towers[name]
-            table = torch.empty(len(every), tower.embedding, device=home(self.device, self._bytes(len(every), name)))
+            width, size = self.towers.towers[name].embedding, CHUNK * self.ranks.size
+            table = torch.empty(len(every), width, device=home(self.device, self._bytes(len(every), name)))
             if self.rehearse:
                 table.normal_(generator=torch.Generator(table.device).manual_seed(0))
             else:
-                for part, rows in zip(table.split(CHUNK), every.split(CHUNK), strict=True):
-                    part.copy_(tower.embed(weights, self._lifted(name, rows)))
+                for part, rows in zip(table.split(size), every.split(size), strict=True):
+                    part.copy_(self._embedded(name, weights, rows))
             self.tables[slot, name] = table
         table = self.tables[slot, name]
         rows = self.data.owner[chosen] if by_item else chosen

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,8 +15,9 @@ from limbeck.banks.embeddings import FrozenEmbeddings
 from limbeck.banks.random import RandomBank
 from limbeck.encoders.identity import Identity
 from limbeck.engine.eyes import group_draws
+from limbeck.engine.ranks import Ranks
 from limbeck.engine.rehearsal import RehearsalEmbeddings
-from limbeck.engine.statistics import StatisticsCache, open_cache, rows_key
+from limbeck.engine.statistics import open_cache, rows_key, shared_cache
 from limbeck.engine.views import Eye
 from limbeck.losses.grouped import Grouped
 from limbeck.rng import stream
@@ -82,15 +83,18 @@ class RealRows(ABC):
 
 
 class FreshRows(RealRows):
-    """A fresh random encoder a modality and step; embeddings are kept for the next run of the same seed."""
+    """A fresh random encoder a modality and step; embeddings are kept for the next run of the same seed. Ranks embed
+    the classes of a step together."""
 
-    def __init__(self, planned: Plan, found: Sight, cache: Path | None) -> None:
+    def __init__(self, planned: Plan, found: Sight, cache: Path | None, ranks: Ranks) -> None:
         super().__init__(planned, found)
+        self.ranks = ranks
         total = sum(self.counts)
         self.shapes = {name: (total, encoder.embedding) for name, encoder in found.encoders.items()}
-        self.cache: StatisticsCache | None = None
-        if cache is not None:
+        self.cache = None
+        if cache is not None and ranks.first:
             self.cache = open_cache(cache, rows_key(planned, found), self.shapes, self.settings)
+        self.kept = shared_cache(self.cache, self.shapes, ranks) if cache is not None else None
 
     def eye(self, step: int) -> Eye:
         seed, name = self.bank.names(step)
@@ -98,25 +102,47 @@ class FreshRows(RealRows):
         return Eye(self.bank.encoders, weights, self.augment, self.draws(seed, *name), None, step)
 
     def groups(self, eye: Eye, step: int, groups: Sequence[range]) -> Iterator[Grouped]:
-        rows = self._all(eye, step) if self.cache is None else self.cache.means(
+        rows = self._all(eye, step) if self.kept is None else self.kept.means(
             step, self.device, lambda: self._all(eye, step)
         )  # fmt: skip
-        counts, start = self.counts, 0
+        return self._split(rows, groups)
+
+    def _split(self, rows: Mapping[str, Tensor], groups: Sequence[range]) -> Iterator[Grouped]:
+        counts = self.counts
         for group in groups:
-            own = tuple(counts[c] for c in group)
+            own, start = tuple(counts[c] for c in group), sum(counts[: group.start])
             yield Grouped({name: x[start : start + sum(own)] for name, x in rows.items()}, own)
-            start += sum(own)
 
     @torch.no_grad()
     def _all(self, eye: Eye, step: int) -> dict[str, Tensor]:
         """By modality (sum of counts, D)."""
         found: dict[str, list[Tensor]] = {name: [] for name in self.shapes}
-        for c in range(len(self.items.groups)):
-            for some in self.positions(step, c).split(WHOLE):
-                for name, modality in self.items.modalities.items():
-                    x = self.items.batch(name, some, self.device)
-                    found[name].append(eye.rows(name, x, [len(some)], [c], modality.spatial))
+        chunks = self._chunks(step)
+        for c, some in self.ranks.share(chunks):
+            for name, modality in self.items.modalities.items():
+                x = self.items.batch(name, some, self.device)
+                found[name].append(eye.rows(name, x, [len(some)], [c], modality.spatial))
+        if self.ranks.many:
+            return self._from_all(found, [len(some) for _, some in chunks])
         return {name: torch.cat(parts) for name, parts in found.items()}
+
+    def _chunks(self, step: int) -> list[tuple[int, Tensor]]:
+        """Group and positions of what goes through an encoder at once."""
+        found = []
+        for c in range(len(self.items.groups)):
+            own = self.positions(step, c)
+            alone = len(self.items.groups) == 1 and self.ranks.many  # so that each rank has a part of it
+            found += [(c, some) for some in own.split(min(WHOLE, -(-len(own) // self.ranks.size)) if alone else WHOLE)]
+        return found
+
+    def _from_all(self, found: Mapping[str, list[Tensor]], sizes: list[int]) -> dict[str, Tensor]:
+        """By modality (sum of counts, D), of which each rank has some chunks."""
+        whole = {name: torch.zeros(shape, device=self.device) for name, shape in self.shapes.items()}
+        for name, parts in found.items():
+            for place, part in zip(self.ranks.share(whole[name].split(sizes)), parts, strict=True):
+                place.copy_(part)
+        self.ranks.sum_(whole.values())
+        return whole
 
     @property
     def cache_bytes(self) -> int:
@@ -185,14 +211,21 @@ class FrozenRows(RealRows):
 
 
 def real_rows(
-    planned: Plan, found: Sight, *, cache: Path | None = None, progress: bool = False, rehearse: bool = False
+    planned: Plan,
+    found: Sight,
+    *,
+    cache: Path | None = None,
+    progress: bool = False,
+    rehearse: bool = False,
+    ranks: Ranks | None = None,
 ) -> RealRows:
     """The real side of a plan.
 
     Args:
         cache: folder of cached real statistics of fresh encoders. Embeddings by frozen ones are always kept.
         rehearse: embed nothing, to measure a step.
+        ranks: that embed by fresh encoders together.
     """
     if found.frozen is None:
-        return FreshRows(planned, found, cache)
+        return FreshRows(planned, found, cache, ranks or Ranks.alone())
     return FrozenRows(planned, found, progress=progress, rehearse=rehearse)

@@ -35,7 +35,7 @@ from limbeck.engine.metrics import MetricsFile
 from limbeck.engine.numerics import Numerics
 from limbeck.engine.paired import RESOLVED, paired
 from limbeck.engine.plan import Plan, plan, present, provenance, versions
-from limbeck.engine.settings import FRESH
+from limbeck.engine.settings import FRESH, weighed
 from limbeck.engine.sight import seen_through
 from limbeck.errors import ConfigError, LimbeckError, ResumeError
 from limbeck.files import read_json
@@ -116,6 +116,7 @@ def _execute(folder: Path, planned: Plan, progress: bool) -> SyntheticSet:
         synthetic.save(folder / "initial")
     if planned.settings.steps:
         synthetic = _step(folder, planned, synthetic, progress)
+    synthetic = synthetic.stored_as(planned.settings.storage)
     synthetic.save(folder / "synthetic")
     (folder / "checkpoint" / STATE).unlink(missing_ok=True)
     clear(folder)
@@ -256,13 +257,14 @@ def _planned_again(
     ]  # fmt: skip
     if damaged or "hash" not in about["data"] or not isinstance(config.get("method", {}), dict):
         raise ResumeError("run.json or config.json is damaged", where=folder, hint="Start a new run in another folder.")
+    given = weighed(given)
     # what was left to the run was settled when it was started, and left to it again it is the same
     now = {k: v for k, v in present(given).items() if not (k in RESOLVED and v == "auto")}
     changed = [] if about["method"] == method else [f"method {about['method']} -> {method}"]
     changed += [f"{k} {config.get(k)!r} -> {v!r}" for k, v in now.items() if k not in config or config[k] != v]
     stored = config.get("method", {})
     if not changed:  # settled first: of one number for sound and the rest the config holds two
-        budget = Budget(config.get("per_class"), config.get("pairs"))
+        budget = Budget(config.get("per_class"), config.get("pairs"), config.get("bytes"))
         own = build(method_class(method), {**stored, **method_given}, where="method.").for_budget(budget)
         settled = present(dataclasses.asdict(own))
         pairs = [(k, stored.get(k), settled.get(k)) for k in method_given]

@@ -6,18 +6,19 @@ import dataclasses
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from limbeck.config import build
 from limbeck.errors import ConfigError, nearest
-from limbeck.synthetic import Budget
+from limbeck.synthetic import Budget, SyntheticSet
 
 if TYPE_CHECKING:
     from limbeck.data.store import PairedStore
     from limbeck.methods import Method
     from limbeck.modalities import Modality
 
-__all__ = ["FRESH", "LOOKING", "NOISE", "RunSettings", "chosen_modalities", "preset", "resolve"]
+__all__ = ["FRESH", "LOOKING", "NOISE", "RunSettings", "chosen_modalities", "preset", "resolve", "weighed"]
 
 FRESH = "random"
 """The encoder that is none in particular: new random networks each step."""
@@ -36,6 +37,10 @@ class RunSettings:
     Args:
         per_class: budget, stored items of each class (IPC, DPC in papers).
         pairs: budget in stored items in all, for methods that work by pair.
+        bytes: budget of real items that are chosen: as many as fit in the form their media ship in. A number, or a run
+            whose set's bytes it is.
+        storage: what the finished set is kept as: whole (fp32), in half precision, or in bytes with a scale and an
+            offset; its values are then what that stands for. Steps are taken on whole numbers.
         seed: of every random stream of the run; other seeds share no draw.
         steps: updates of the synthetic set (5000 in AVDD).
         init: selection the first items come from: random, herding, kcenter, forgetting, grand (by class), kmeans (by
@@ -90,6 +95,8 @@ class RunSettings:
 
     per_class: int | None = None
     pairs: int | None = None
+    bytes: int | str | None = None
+    storage: Literal["fp32", "fp16", "uint8"] = "fp32"
     seed: int = 0
     steps: int = 5000
     init: str = "random"
@@ -131,7 +138,17 @@ class RunSettings:
     snapshots: int = 0
     tensorboard: bool = False
 
+    @property
+    def budget(self) -> Budget:
+        """How many items the set may hold."""
+        assert not isinstance(self.bytes, str)  # a run's was looked up by then, see weighed()
+        return Budget(self.per_class, self.pairs, self.bytes)
+
     def __post_init__(self) -> None:
+        if self.bytes is not None and self.storage != "fp32":
+            raise ConfigError(
+                "a budget in bytes counts real items as they ship", where="--storage", hint="Leave --storage out."
+            )
         for name in ("steps", "seed", "snapshots"):
             if getattr(self, name) < 0:
                 raise ConfigError(f"{name} is {getattr(self, name)}", hint="It is 0 or more.")
@@ -170,18 +187,32 @@ def preset(store: PairedStore) -> dict[str, Any]:
     return {}
 
 
+def weighed(given: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Settings with a run that ``bytes`` names replaced by what its set weighs.
+
+    Raises ConfigError where it is neither a number nor a run, FormatError where the run's set is not there.
+    """
+    named = given.get("bytes")
+    if not isinstance(named, str | Path):
+        return given
+    if not Path(named).is_dir():
+        raise ConfigError(f"{str(named)!r} is neither a number nor a run", where="--bytes")
+    return {**given, "bytes": SyntheticSet.load(named).counted_bytes}
+
+
 def resolve(method: type[Method], store: PairedStore, given: Mapping[str, Any]) -> RunSettings:
     """The run's settings: what was given, over the method's defaults, over the data's preset, over the loop
     the method was published with, over the engine's.
 
     Raises ConfigError on unknown keys and on values that do not fit.
     """
+    given = weighed(given)
     build(RunSettings, given)  # names the user's own mistakes, not a preset's
-    asked = [given.get(name) for name in ("per_class", "pairs")]
+    asked = [given.get(name) for name in ("per_class", "pairs", "bytes")]
     budget = Budget(*asked) if any(n is not None for n in asked) else Budget(per_class=1)
     defaults = {**method.published(budget), **preset(store), **method.defaults}
     names = given.get("modalities") or tuple(store.modalities)
-    if budget.pairs is not None or not all(store.modalities[n].spatial for n in names if n in store.modalities):
+    if budget.per_class is None or not all(store.modalities[n].spatial for n in names if n in store.modalities):
         defaults["factor"] = 1  # pairs are whole, and vectors have no cells
     if store.settings.get("embedded"):
         defaults["captions"] = "stored"
@@ -199,7 +230,7 @@ def resolve(method: type[Method], store: PairedStore, given: Mapping[str, Any]) 
         )
     if settings.optimiser == "adam" and settings.momentum != defaults.get("momentum", RunSettings.momentum):
         raise ConfigError("Adam has moments of its own", where="--momentum", hint="Leave it out.")
-    if settings.per_class is None and settings.pairs is None:
+    if all(n is None for n in (settings.per_class, settings.pairs, settings.bytes)):
         settings = dataclasses.replace(settings, per_class=1)
     return settings
 

@@ -29,10 +29,11 @@ if TYPE_CHECKING:
     from limbeck.engine.eyes import Eyes
     from limbeck.engine.numerics import Numerics
     from limbeck.engine.plan import Plan
+    from limbeck.engine.ranks import Ranks
     from limbeck.engine.settings import RunSettings
     from limbeck.engine.sight import Sight
 
-__all__ = ["StatisticsCache", "open_cache", "rows_key", "statistics_key"]
+__all__ = ["SharedCache", "StatisticsCache", "open_cache", "rows_key", "shared_cache", "statistics_key"]
 
 VERSION = 2
 """Counts changes of how real means are drawn and computed."""
@@ -168,3 +169,42 @@ class StatisticsCache:
         sizes = [k * d for k, d in self._shapes.values()]
         parts = numbers.split(sizes)
         return {name: part.view(shape) for (name, shape), part in zip(self._shapes.items(), parts, strict=True)}
+
+
+class SharedCache:
+    """Rank 0's cache, for all: what it lacks they compute together.
+
+    Args:
+        own: on rank 0; None on the others.
+        shapes: by name, of what it holds.
+    """
+
+    def __init__(self, own: StatisticsCache | None, shapes: Mapping[str, tuple[int, int]], ranks: Ranks) -> None:
+        self._own, self._shapes, self._ranks = own, dict(shapes), ranks
+
+    def means(self, slot: int, device: torch.device, compute: Callable[[], Mapping[str, Tensor]]) -> dict[str, Tensor]:
+        """As :meth:`StatisticsCache.means`; met by all, and so is ``compute``."""
+        missed = False
+
+        def together() -> Mapping[str, Tensor]:
+            nonlocal missed
+            missed = self._ranks.any(True)
+            return compute()
+
+        if self._own is not None:
+            found = self._own.means(slot, device, together)
+            if not missed:
+                self._ranks.any(False)
+        else:
+            if self._ranks.any(False):
+                compute()
+            found = {name: torch.empty(shape, device=device) for name, shape in self._shapes.items()}
+        self._ranks.from_first_(found[name] for name in self._shapes)
+        return found
+
+
+def shared_cache(
+    own: StatisticsCache | None, shapes: Mapping[str, tuple[int, int]], ranks: Ranks
+) -> StatisticsCache | SharedCache | None:
+    """The cache as a rank uses it: alone, its own."""
+    return SharedCache(own, shapes, ranks) if ranks.many else own

@@ -11,7 +11,7 @@ from typing import Any
 
 from limbeck.errors import ConfigError, nearest
 from limbeck.evaluation.meaning import in_words, one_meaning
-from limbeck.evaluation.scored import LAST_DIGITS, Scored, meaning, read_scores, settings_id
+from limbeck.evaluation.scored import LAST_DIGITS, Scored, meaning, read_scores, settings_id, shipped, study_runs
 from limbeck.evaluation.study import Summary, summarise
 
 __all__ = ["compare"]
@@ -27,6 +27,7 @@ def compare(
     baseline: str | None = None,
     protocol: str | None = None,
     as_published: bool = False,
+    labels: Mapping[Path, str] | None = None,
 ) -> dict[str, Any]:
     """Put the scores of runs into one table: a row for each method, its settings, budget and student architecture.
 
@@ -34,13 +35,16 @@ def compare(
     standard deviation and 95 % interval (Student's t) are over sets where there are two or more, else over students.
 
     Args:
-        paths: run folders, whose results are looked through, or files of results.
+        paths: run folders, whose results are looked through, files of results, or folders of studies, which stand for
+            all their runs.
         metric: one or several joined by commas; by default "Mean", "fused", or the first there is; another's, where a
             modality says the class.
         baseline: a method, or a row's label, from whose row at the same budget each row's difference is told: paired
-            by set seed, over the students both sets have.
+            by set seed, over the students both sets have. The label of a row of real items under a budget in bytes,
+            such as "random · 5184 bytes", means it at every budget.
         protocol: which result to take where runs hold several.
         as_published: take the results of students that were given what their set learnt beside its items.
+        labels: what to call the method of a path instead of its name, such as two of one name under other settings.
 
     Returns:
         JSON-ready: what all scores have in common (protocol, version, selection, split, data, students, settings),
@@ -51,15 +55,16 @@ def compare(
             unknown metric, protocol or baseline.
         FormatError: a path is neither run nor result.
     """
-    chosen, left_out = one_meaning([(Path(path), read_scores(Path(path))) for path in paths], protocol, as_published)
+    chosen, left_out = one_meaning(_read(paths, labels or {}), protocol, as_published)
     first = chosen[0].result
     metrics = _metrics(chosen, metric)
     rows = _rows([s for s in chosen if s.method is not None], metrics)
     notes = _notes(chosen) + [
-        f"{row.label}, {_budget(row.sets[0])}: {len(row.made)} runs hold {len(row.sets)} different sets, once each."
+        f"{row.label}, {row.sets[0].size}: {len(row.made)} runs hold {len(row.sets)} different sets, once each."
         for row in rows
         if len(row.sets) < len(row.made) and row.student == first["students"][0]
     ]
+    notes += shipped([row.sets[0] for row in rows])
     if baseline is not None:
         notes += _add_differences(rows, baseline, metrics)
     items = first.get("items")
@@ -83,6 +88,16 @@ def compare(
         "left_out": left_out,
         "notes": notes,
     }
+
+
+def _read(paths: Sequence[str | Path], labels: Mapping[Path, str]) -> list[tuple[Path, list[Scored]]]:
+    """The scores of each path, those of a study's runs under the labels it gives them."""
+    found = []
+    for path in map(Path, paths):
+        runs: Mapping[Path, str | None] = study_runs(path) or {path: labels.get(path)}
+        for run, label in runs.items():
+            found.append((run, [dataclasses.replace(scored, label=label) for scored in read_scores(run)]))
+    return found
 
 
 def _metrics(chosen: Sequence[Scored], metric: str | None) -> list[str]:
@@ -124,7 +139,7 @@ def _rows(chosen: Sequence[Scored], metrics: Sequence[str]) -> list[_Row]:
     """By architecture and budget, methods in the order in which they came."""
     groups: dict[tuple[str, Any, str], list[Scored]] = {}
     for scored in chosen:
-        groups.setdefault((str(scored.method), scored.budget, settings_id(scored)), []).append(scored)
+        groups.setdefault((scored.name, scored.budget, settings_id(scored)), []).append(scored)
     for sets in groups.values():
         _refuse_twins(sets)
     students = chosen[0].result["students"] if chosen else []
@@ -148,14 +163,15 @@ def _labelled(groups: Sequence[list[Scored]]) -> list[tuple[str, list[Scored]]]:
     labels = []
     for sets in groups:
         one = sets[0]
-        twins = [g for g in groups if (g[0].method, g[0].budget) == (one.method, one.budget)]
+        twins = [g for g in groups if (g[0].name, g[0].budget) == (one.name, one.budget)]
         told = [dict(_settings(g[0].settings or {})) for g in twins]
         own = dict(_settings(one.settings or {}))
         apart = [n for n in dict.fromkeys(n for t in told for n in t) if len({str(t.get(n)) for t in told}) > 1]
         words = [f"{n.removeprefix('method.')} {in_words(own.get(n, 'not told'))}" for n in apart]
         if len(twins) > 1 and one.settings is None:
             words = [str(one.where)]
-        labels.append((" · ".join([str(one.method), *words]), sets))
+        words += [one.size] if one.in_bytes else []
+        labels.append((" · ".join([one.name, *words]), sets))
     return labels
 
 
@@ -186,12 +202,15 @@ def _mean(values: Iterable[float]) -> float:
 
 def _add_differences(rows: Sequence[_Row], baseline: str, metrics: Sequence[str]) -> list[str]:
     """Give each row its difference from the baseline's; returns what could not be told."""
-    named = [row for row in rows if baseline in (row.label, row.sets[0].method)]
+    named = [row for row in rows if baseline in (row.label, row.sets[0].label, row.sets[0].method)]
     if not named:
         raise ConfigError(f"no row {baseline!r}", where="--baseline", hint=nearest(baseline, {r.label for r in rows}))
     notes = []
     for row in rows:
         same = [b for b in named if (b.student, b.sets[0].budget) == (row.student, row.sets[0].budget)]
+        same = same or [b for b in named if (b.student, b.label) == (row.student, baseline) and b.sets[0].in_bytes]
+        if len(same) > 1:
+            same = [b for b in same if _stored(b) == _stored(row)] or same
         if len(same) > 1:
             labels = ", ".join(repr(b.label) for b in same)
             raise ConfigError(f"{baseline!r} is several rows", where="--baseline", hint=f"Name one of {labels}.")
@@ -199,8 +218,12 @@ def _add_differences(rows: Sequence[_Row], baseline: str, metrics: Sequence[str]
             row.scores[metric]["difference"] = _paired(row, same[0], metric)
         if not same or (same[0] is not row and row.scores[metrics[0]]["difference"] is None):
             why = "no set with a seed of its own" if same else "no row at this budget"
-            notes.append(f"{row.label}, {_budget(row.sets[0])}: {baseline} has {why} to compare with.")
+            notes.append(f"{row.label}, {row.sets[0].size}: {baseline} has {why} to compare with.")
     return notes
+
+
+def _stored(row: _Row) -> Any:
+    return (row.sets[0].settings or {}).get("storage")
 
 
 def _paired(row: _Row, base: _Row, metric: str) -> dict[str, Any] | None:
@@ -214,10 +237,6 @@ def _paired(row: _Row, base: _Row, metric: str) -> dict[str, Any] | None:
             if both := [seed for seed in ours if seed in theirs]:
                 shared.setdefault((scored.content, there.content), {k: ours[k] - theirs[k] for k in both})
     return {**_over(list(shared.values())), "sets": len(shared)} if shared else None
-
-
-def _budget(scored: Scored) -> str:
-    return "budget not known" if scored.budget is None else f"{scored.budget[1]} {scored.budget[0]}"
 
 
 def _told(row: _Row) -> dict[str, Any]:

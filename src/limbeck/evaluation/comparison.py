@@ -1,4 +1,7 @@
-"""A comparison as people read it: in a terminal, in Markdown, in LaTeX, or as values between commas."""
+"""A comparison as people read it: in a terminal, in Markdown, in LaTeX, or as values between commas.
+
+Every form says the protocol, its version and the selection rule.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,8 @@ from limbeck.units import size
 
 __all__ = ["FORMATS", "as_text", "cells", "columns", "footnotes", "title"]
 
+WIDE = 400
+"""Columns of a terminal's table."""
 LATEX = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
 LATEX |= {c: "\\" + c for c in "&%$#_{}"} | {"±": r"$\pm$", "·": r"$\cdot$", "−": r"$-$", "->": r"$\to$"}
 
@@ -127,13 +132,32 @@ def footnotes(found: Mapping[str, Any]) -> list[str]:
 
 
 def as_text(found: Mapping[str, Any], form: str) -> str:
-    """The comparison as ``markdown``, ``latex`` (booktabs) or ``csv`` (one line a row and metric, unrounded).
+    """The comparison as ``table`` (of a terminal), ``markdown``, ``latex`` (booktabs) or ``csv`` (one line a row and
+    metric, unrounded).
 
     Raises ConfigError on another form.
     """
     if form not in FORMATS:
-        raise ConfigError(f"no format {form!r}", where="--format", hint=nearest(form, ("table", *FORMATS)))
+        raise ConfigError(f"no format {form!r}", where="--format", hint=nearest(form, FORMATS))
     return FORMATS[form](found)
+
+
+def _table(found: Mapping[str, Any]) -> str:
+    """For a terminal; rows stay whole, however narrow it is."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=Text(title(found)), box=box.SIMPLE_HEAD, title_justify="left")
+    for i, name in enumerate(columns(found)):
+        table.add_column(Text(name), no_wrap=i == 0)
+    for row in cells(found):
+        table.add_row(*map(Text, row))
+    text = io.StringIO()
+    Console(file=text, width=WIDE, color_system=None).print(table)
+    lines = [line.rstrip() for line in text.getvalue().splitlines()]
+    return "\n".join([*lines, *footnotes(found), ""])
 
 
 def _markdown(found: Mapping[str, Any]) -> str:
@@ -147,6 +171,8 @@ def _markdown(found: Mapping[str, Any]) -> str:
 
 
 def _latex(found: Mapping[str, Any]) -> str:
+    """What the scores have in common stands above the columns, and all of it that is to be known in comments."""
+
     def line(row: Sequence[str]) -> str:
         return " & ".join(map(_escaped, row)) + r" \\"
 
@@ -155,6 +181,7 @@ def _latex(found: Mapping[str, Any]) -> str:
         [
             *(f"% {line}" for line in (title(found), *footnotes(found))),
             rf"\begin{{tabular}}{{ll{'r' * (len(names) - 2)}}}",
+            rf"\multicolumn{{{len(names)}}}{{@{{}}p{{\linewidth}}@{{}}}}{{{_escaped(title(found))}}} \\",
             r"\toprule",
             line(names),
             r"\midrule",
@@ -202,6 +229,7 @@ def _ends(prefix: str, score: Mapping[str, Any]) -> dict[str, Any]:
 
 
 FORMATS: dict[str, Callable[[Mapping[str, Any]], str]] = {
+    "table": _table,
     "markdown": _markdown,
     "latex": _latex,
     "csv": _csv,

@@ -76,6 +76,8 @@ class PairTrial:
     precision: Precision = "fp32"
     split: str = "test"
     progress: bool = False
+    spent: list[float] = field(default_factory=list, init=False, compare=False)
+    """Seconds of training, part by part as they are done."""
 
     def __post_init__(self) -> None:
         if not self.seeds or not self.students:

@@ -73,6 +73,7 @@ def evaluate_pairs(synthetic: SyntheticSet | None, store: PairedStore, **setting
         units=dict.fromkeys(gallery.metrics, "%"),
         majority=None,
         seconds=time.monotonic() - started,
+        training_seconds=sum(trial.spent),
         metrics=gallery.metrics,
         items=gallery.items,
         as_published=trial.as_published,
@@ -92,14 +93,16 @@ def students(trial: PairTrial, chooser: Mapping[str, Gallery]) -> Iterator[tuple
     done = 0
     with Progress(title, steps * len(trial.seeds) * len(trial.students), shown=trial.progress) as bar:
         for name in trial.students:
+            began = time.monotonic()
             data, replay = trial.seen_through(name), trial.replayed(name)
+            trial.spent.append(time.monotonic() - began)
             for seed in trial.seeds:
                 before = done
 
                 def report(step: int, before: int = before) -> None:
                     bar.update(before + step, {}, bar.rate(recipe.batch))
 
-                best = _Best(chooser[name], recipe.epochs)
+                best, began = _Best(chooser[name], recipe.epochs), time.monotonic()
                 last = train_pairs(
                     trial.towers[name],
                     data,
@@ -111,6 +114,7 @@ def students(trial: PairTrial, chooser: Mapping[str, Gallery]) -> Iterator[tuple
                     after_epoch=None if trial.select == "last" else best.look,
                     report=report,
                 )
+                trial.spent.append(time.monotonic() - began)
                 done += steps
                 yield name, seed, *(best.taken() if trial.select != "last" else (last, recipe.epochs))
 

@@ -34,6 +34,8 @@ class Result:
         settings: what else moves a score's last digits or its meaning.
         items: of a retrieval by pairs, how many there were to find; None of other tasks.
         as_published: students were trained with what the set has learnt beside its items.
+        seconds: of everything. training_seconds: of training the students alone, without scoring them; with looks at
+            a split that chooses an epoch, and with passing items through encoders that stand still.
         leak: a modality that says the class, see :func:`limbeck.evaluation.leak.leak_of`.
         notes: sentences without which a reader takes the score for something else.
     """
@@ -59,6 +61,7 @@ class Result:
     as_published: bool = False
     leak: dict[str, Any] | None = None
     notes: tuple[str, ...] = ()
+    training_seconds: float | None = None
 
     def summary(self, metric: str, runs: Sequence[Run] | None = None) -> Summary:
         """Mean, spread and interval over ``runs``, all of them by default."""

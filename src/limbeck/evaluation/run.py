@@ -138,7 +138,8 @@ def evaluate(
     result["trained_on"] = {
         "method": synthetic.provenance.get("method"),
         "items": len(synthetic),
-        "bytes": synthetic.bytes,
+        "bytes": synthetic.counted_bytes,
+        **_counted(synthetic),
         "run_hash": synthetic.provenance.get("run_hash"),
         "settings": synthetic.provenance.get("settings"),
     }
@@ -157,6 +158,12 @@ def evaluate(
         write_json(folder / "results" / f"{name}.json", result)
         write_json(folder / "result.json", result)
     return result
+
+
+def _counted(synthetic: SyntheticSet) -> dict[str, Any]:
+    """What was counted, of real items under a budget in bytes."""
+    told = synthetic.provenance.get("bytes")
+    return {"counted": told["counted"]} if isinstance(told, dict) and "counted" in told else {}
 
 
 def _refuse(rules: Protocol, given: Mapping[str, Any]) -> None:

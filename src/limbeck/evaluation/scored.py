@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 from limbeck.errors import FormatError
 from limbeck.files import digest_of, read_json
 
-__all__ = ["LAST_DIGITS", "Scored", "meaning", "read_scores", "settings_id"]
+__all__ = ["LAST_DIGITS", "Scored", "meaning", "read_scores", "settings_id", "shipped", "study_runs"]
 
 LAST_DIGITS = ("device", "kernels", "threads", "at_once", "torch")
 """Settings of a score that change its last digits at most."""
@@ -20,7 +20,7 @@ OF_SET = ("training_items", "training_pairs", "missing_classes", "epochs", "augm
 """Settings of a score that tell of the set, not of how it was scored."""
 LEARNT = ("rates", "loss", "similarity", "temperature")
 """Settings that as published are the set's own."""
-FREE = frozenset(("data", "seed", "pairs", "per_class", "device", "kernels", "threads", "group", "real_group"))
+FREE = frozenset(("data", "seed", "pairs", "per_class", "bytes", "device", "kernels", "threads", "group", "real_group"))
 KEPT = frozenset(("cache", "cache_limit", "checkpoint_every", "snapshots", "tensorboard"))
 """These and the FREE settings of a run may differ between sets of one row: the budget stands beside them."""
 
@@ -34,9 +34,10 @@ class Scored:
         result: what the file holds, checked.
         settings: of the run, without seed, budget and what changes no bit; None where they are not known.
         seed: of the set.
-        budget: such as ("pairs", 100); ("items", n) where the settings are not known.
-        bytes: of learnt numbers. steps: taken. seconds: of these steps.
+        budget: such as ("pairs", 100), or ("bytes", n) of real items; ("items", n) where the settings are not known.
+        bytes: of learnt numbers as they are kept, or of real items as they ship. steps: taken. seconds: of these steps.
         content: equal only where sets are, whatever made them.
+        label: what a study calls the method under these settings.
     """
 
     where: Path
@@ -51,8 +52,24 @@ class Scored:
     seconds: float | None = None
     run_hash: str | None = None
     content: str = ""
+    label: str | None = None
     scores: dict[str, dict[int, dict[str, float]]] = field(default_factory=dict)
     """By student architecture and student seed, by metric."""
+
+    @property
+    def name(self) -> str:
+        """What its row is called, settings apart."""
+        return self.label or str(self.method)
+
+    @property
+    def size(self) -> str:
+        """Its budget, in words."""
+        return "budget not known" if self.budget is None else f"{self.budget[1]} {self.budget[0]}"
+
+    @property
+    def in_bytes(self) -> bool:
+        """Whether it is of real items under a budget in bytes, which stand beside sets of any budget."""
+        return self.budget is not None and self.budget[0] == "bytes"
 
     @property
     def metrics(self) -> list[str]:
@@ -76,6 +93,21 @@ def read_scores(path: Path) -> list[Scored]:
     if not files and not any((path / name).exists() for name in ("config.json", "synthetic")):
         raise FormatError("neither a run nor a result", where=path, hint="Give run folders, or their results/*.json.")
     return [_read(file, path) for file in files]
+
+
+def study_runs(path: Path) -> dict[Path, str] | None:
+    """The runs of a study's folder that were begun, each with what the study calls its method; None of another path.
+
+    Raises FormatError where the study's file is damaged.
+    """
+    file = path / "study.json"
+    if not file.is_file():
+        return None
+    cells = read_json(file).get("cells")
+    if not isinstance(cells, dict) or not all(isinstance(told, dict) and "label" in told for told in cells.values()):
+        raise FormatError("not the file of a study", where=file)
+    runs = {path / "runs" / name: str(told["label"]) for name, told in cells.items()}
+    return {run: label for run, label in runs.items() if (run / "config.json").exists()}
 
 
 def meaning(result: Mapping[str, Any]) -> dict[str, Any]:
@@ -115,7 +147,14 @@ def _read(file: Path, given: Path) -> Scored:
     settings = trained_on.get("settings") or provenance.get("settings")
     told = settings if isinstance(settings, dict) else {}
     steps, seconds = _work(folder / "metrics.jsonl") if provenance else (None, None)
-    sizes = {"pairs": told.get("pairs"), "per class": told.get("per_class"), "items": trained_on.get("items")}
+    if told:
+        told = {**told, "storage": told.get("storage", "fp32")}  # runs from before there was any other
+    sizes = {
+        "bytes": told.get("bytes"),
+        "pairs": told.get("pairs"),
+        "per class": told.get("per_class"),
+        "items": trained_on.get("items"),
+    }
     return Scored(
         where=file,
         run=given,
@@ -185,6 +224,13 @@ def _work(metrics: Path) -> tuple[int | None, float | None]:
         except (ValueError, KeyError, TypeError):  # cut short by a kill
             continue
     return None, None
+
+
+def shipped(scores: Iterable[Scored]) -> list[str]:
+    """What the bytes of real items are, once for all that were counted alike."""
+    counted = [s.result["trained_on"].get("counted") for s in scores if s.in_bytes]
+    told = dict.fromkeys("; ".join(f"{name}: {words}" for name, words in c.items()) for c in counted if c)
+    return [f"Budgets in bytes count real items in the form their media ship in ({each})." for each in told]
 
 
 def settings_id(scored: Scored) -> str:

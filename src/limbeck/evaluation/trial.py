@@ -78,6 +78,8 @@ class Trial:
     at_once: int | None = None
     progress: bool = False
     started: float = field(default_factory=time.monotonic)
+    spent: list[float] = field(default_factory=list, init=False, compare=False)
+    """Seconds of training, part by part as they are done."""
 
     def __post_init__(self) -> None:
         if not self.seeds or not self.students:
@@ -162,6 +164,7 @@ class Trial:
         title = "whole data" if self.synthetic is None else "students"
         with Progress(title, steps * len(self.students), shown=self.progress) as bar:
             for position, (name, student) in enumerate(self.networks.items()):
+                began = time.monotonic()
                 seen, items = self._seen(name, student)
                 trained = train(
                     seen,
@@ -173,6 +176,7 @@ class Trial:
                     report=_reporter(bar, position * steps, self.recipe.batch),
                     initial=initial[name],
                 )
+                self.spent.append(time.monotonic() - began)
                 if self.save_weights is not None:
                     about = {"protocol": self.protocol, "data": self.store.data_hash, "dataset": self.store.name}
                     for seed, weights in zip(self.seeds, trained, strict=True):
@@ -235,6 +239,7 @@ class Trial:
             units={metric: (units or {}).get(metric, "%") for metric in metrics},
             majority=majority,
             seconds=time.monotonic() - self.started,
+            training_seconds=sum(self.spent),
             confusion=confusion,
             metrics=tuple(metrics),
             leak=leak,

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from filelock import FileLock
 
 from limbeck.config import settings_hash
 from limbeck.data import cache_root
@@ -42,16 +45,23 @@ def score_whole(
         store.data_hash, modalities, settings, rules.version, list(seeds), torch.__version__, *_towers_are(rules)
     )
     path = cache_root() / "whole" / f"{key}.json"
-    if path.exists() and files.get("save_weights") is None:
-        found = read_json(path)
-        if like is None or _stood_on(found) == _stood_on(like):
-            return found
+    if files.get("save_weights") is None and (found := _kept(path, like)) is not None:
+        return found
     if not train:
         return None
-    result = score(None, store, modalities, settings, files, seeds, progress)
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_json(path, result)
-    return result
+    with FileLock(str(path) + ".lock"):  # of processes that ask at once one measures, and the others wait for it
+        found = None if files.get("save_weights") is not None else _kept(path, like)
+        if found is None:
+            found = score(None, store, modalities, settings, files, seeds, progress)
+            write_json(path, found)
+    return found
+
+
+def _kept(path: Path, like: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """What was measured before, where its encoders stood as those of ``like``."""
+    found = read_json(path) if path.exists() else None
+    return found if found is None or like is None or _stood_on(found) == _stood_on(like) else None
 
 
 def _stood_on(result: Mapping[str, Any]) -> Any:

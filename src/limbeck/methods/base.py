@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["REGISTRY", "Bank", "Group", "Method", "Objective", "RowGroup", "Spectrum"]
 
 REGISTRY: dict[str, type[Method]] = {}
+BUDGETS = {"class": "--per-class", "pairs": "--pairs", "bytes": "--bytes"}
 Objective: TypeAlias = Literal["means", "embeddings", "gradients", "trajectories", "pairs", "pair_trajectories"]
 
 
@@ -110,7 +111,7 @@ class Method:
     objective: ClassVar[Objective] = "means"
     """What its loss compares: which of ``limbeck.engine.objectives`` shows it both sides."""
     by: ClassVar[tuple[str, ...]] = ("class",)
-    """The budgets it takes: "class", "pairs"."""
+    """The budgets it takes: "class", "pairs", "bytes"."""
     modalities: ClassVar[tuple[int, int | None]] = (1, None)
     """Fewest and most modalities."""
     across: ClassVar[tuple[str, ...]] = ()
@@ -176,9 +177,9 @@ class Method:
                 f"{self.name} needs {wanted} modalities, this set has {len(modalities)} ({', '.join(modalities)})",
                 hint="`limbeck methods` says what each method needs.",
             )
-        by = "class" if budget.per_class is not None else "pairs"
+        by = "class" if budget.per_class is not None else budget.kind
         if by not in self.by:
-            asked = " or ".join({"class": "--per-class", "pairs": "--pairs"}[known] for known in self.by)
+            asked = " or ".join(BUDGETS[known] for known in self.by)
             raise ConfigError(f"{self.name} takes no budget by {by}", hint=f"Say how much with {asked}.")
 
     @classmethod

@@ -13,8 +13,8 @@ from limbeck.errors import ConfigError
 from limbeck.files import read_json
 from limbeck.recipes.results import table
 from limbeck.report.curves import Chart, line_chart
-from limbeck.report.gallery import View, sounds_each, views
 from limbeck.report.page import render_page
+from limbeck.report.views import View, sounds_each, views
 from limbeck.synthetic import SyntheticSet
 
 if TYPE_CHECKING:

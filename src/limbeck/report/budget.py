@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from limbeck.errors import LimbeckError
+from limbeck.errors import FormatError, LimbeckError
 from limbeck.evaluation.compare import compare
 from limbeck.evaluation.scored import Scored, meaning, read_scores, settings_id
 from limbeck.files import read_json
@@ -63,14 +63,12 @@ def budgets_of(folder: Path, *, measure: str = "Score, %") -> Budgets | None:
         measure: what the score is, such as "Fused accuracy, %".
 
     Returns:
-        None for a run without a score, or with nothing to set it against: no other budget and no whole data.
-
-    Raises:
-        FormatError: the run's own score is damaged; what lies beside it is left out where it is.
+        None for a run without a whole score, or with nothing to set it against: no other budget and no whole data.
     """
-    if not (folder / "result.json").exists():
+    try:
+        own = read_scores(folder / "result.json")[0]
+    except FormatError:
         return None
-    own = read_scores(folder / "result.json")[0]
     if own.budget is None or own.settings is None:
         return None
     alike = [own, *_alike(folder.resolve(), own)]

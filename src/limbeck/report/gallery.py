@@ -1,4 +1,4 @@
-"""The gallery: each stored item with what it decodes to, and the real item it began as."""
+"""The gallery: each stored item with what it decodes to, what it began as, and the real items it is nearest to now."""
 
 from __future__ import annotations
 
@@ -8,53 +8,56 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from limbeck.modalities import Audio, Modality, Text
-from limbeck.modalities.wav import wav_bytes
-from limbeck.report.media import data_address, picture_bytes, render
-from limbeck.synthetic.factor import cells, decode
+from limbeck.modalities import Audio
+from limbeck.report.neighbours import Near, Neighbours, nearest_items
+from limbeck.report.views import View, real_views, shared_limits, sound_plan, views
 from limbeck.synthetic.nearest import Neighbour, nearest_captions
 
 if TYPE_CHECKING:
-    from PIL.Image import Image as Picture
-    from torch import Tensor
-
     from limbeck.synthetic import SyntheticSet
 
-__all__ = ["Card", "Cell", "Gallery", "Group", "View", "build_gallery", "sounds_each", "views"]
+__all__ = ["Card", "Gallery", "Group", "build_gallery"]
 
 ITEMS = 100
 """Stored items shown at most."""
-SOUND_BYTES = 6_000_000
-"""Of WAV files in a page; 16-bit sound at 11 kHz is 22 kB a second."""
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One decoded item of one modality: a picture, and a sound where there is one."""
-
-    picture: str
-    sound: str | None = None
-
-
-@dataclass(frozen=True)
-class View:
-    """One modality of one stored item: l*l cells, row by row as they lie in the item."""
-
-    name: str
-    kind: str
-    small: bool
-    cells: list[Cell]
 
 
 @dataclass(frozen=True)
 class Card:
-    """A stored item: distilled, what it began as, and the real captions its text is nearest to now."""
+    """A stored item: distilled, what it began as, the real items its cells are nearest to, and the real captions its
+    text is nearest to now."""
 
     number: int
     distilled: list[View]
     initial: list[View]
     captions: list[str]
     nearest: list[Neighbour] = field(default_factory=list)
+    real: list[View] = field(default_factory=list)
+    near: list[Near] = field(default_factory=list)
+    label: str = ""
+
+    @property
+    def rows(self) -> list[tuple[View, View | None, View | None]]:
+        """By modality: distilled, what it began as, the nearest real one."""
+        before, near = ({view.name: view for view in shown} for shown in (self.initial, () if self.same else self.real))
+        return [(view, before.get(view.name), near.get(view.name)) for view in self.distilled]
+
+    @property
+    def same(self) -> bool:
+        """Whether its only cell is nearest to the item it began as, which is on show already."""
+        return bool(self.initial) and len(self.near) == 1 and self.near[0].began
+
+    @property
+    def distance(self) -> str:
+        """Of the nearest real items, least and largest."""
+        far = sorted({f"{near.distance:.2f}" for near in self.near}, key=float)
+        return "–".join(far if len(far) < 3 else (far[0], far[-1]))
+
+    @property
+    def others(self) -> list[str]:
+        """Classes of nearest real items that are not this one's."""
+        return sorted({near.label for near in self.near if self.label and near.label not in ("", self.label)})
+
 
 
 @dataclass(frozen=True)
@@ -80,37 +83,81 @@ class Gallery:
         return any(card.nearest for group in self.groups for card in group.cards)
 
     @property
+    def compared(self) -> bool:
+        """Whether nearest real items are on show."""
+        return any(card.near for group in self.groups for card in group.cards)
+
+    @property
+    def stayed(self) -> tuple[int, int]:
+        """How many cells are nearest to the very item that they began as, of how many that were compared."""
+        found = [near.began for group in self.groups for card in group.cards for near in card.near]
+        return sum(found), len(found)
+
+    @property
     def few(self) -> bool:
         """So few items of each class that all share one grid."""
         return max(len(group.cards) for group in self.groups) <= 2
 
 
 def build_gallery(synthetic: SyntheticSet, initial: SyntheticSet | None) -> Gallery:
-    """Render a set beside the one it began as (which holds the same items, or is left out)."""
+    """Render a set beside the one it began as (which holds the same items, or is left out), and beside the items of the
+    real set that are nearest to it, where that is at hand."""
     if initial is not None and (len(initial) != len(synthetic) or list(initial.values) != list(synthetic.values)):
         initial = None
     rows = _chosen(synthetic)
     notes = []
     if len(rows) < len(synthetic):
         notes.append(f"{len(rows)} of {len(synthetic)} stored items are shown here; limbeck export writes all of them.")
-    sets = [synthetic] if initial is None else [synthetic, initial]
-    shown: list[list[list[View]]] = [[[] for _ in rows] for _ in sets]
-    for modality in synthetic.modalities.values():
-        heard = sounds_each(modality, len(rows) * len(sets), synthetic.factor)
-        if isinstance(modality, Audio) and heard < synthetic.factor**2:
-            notes.append(f"{heard} of the {synthetic.factor**2} sounds in each item can be played here.")
-        values = [s.values[modality.name][rows].detach().cpu() for s in sets]
-        for k, rendered in enumerate(views(modality, values, synthetic.factor, heard)):
-            for i, view in enumerate(rendered):
-                shown[k][i].append(view)
-    nearest, reason = nearest_captions(synthetic, rows)
-    notes += [reason] if reason else []
+    near = nearest_items(synthetic, rows)
+    distilled, before, real, unheard = _rendered(synthetic, initial, near, rows)
+    captions, reason = nearest_captions(synthetic, rows)
+    notes += [*unheard, *(note for note in (near.note, reason) if note)]
     groups: dict[str, list[Card]] = {}
     for i, row in enumerate(rows):
-        before = shown[1][i] if initial is not None else []
-        card = Card(row, shown[0][i], before, _captions(synthetic, row), nearest.get(row, []))
-        groups.setdefault(_class_of(synthetic, row), []).append(card)
+        words, found, label = _captions(synthetic, row), near.found[i] if near.found else [], _label(synthetic, row)
+        card = Card(row, distilled[i], before[i], words, captions.get(row, []), real[i], found, label)
+        groups.setdefault(label or "Pairs", []).append(card)
     return Gallery([Group(name, cards) for name, cards in groups.items()], synthetic.factor, len(rows), notes)
+
+
+def _rendered(
+    synthetic: SyntheticSet, initial: SyntheticSet | None, near: Neighbours, rows: Sequence[int]
+) -> tuple[list[list[View]], list[list[View]], list[list[View]], list[str]]:
+    """By item the views of the set, of what it began as and of real items, and which sounds are left out."""
+    distilled: list[list[View]] = [[] for _ in rows]
+    before: list[list[View]] = [[] for _ in rows]
+    real: list[list[View]] = [[] for _ in rows]
+    unheard, count = [], synthetic.factor**2
+    sets = 1 + (initial is not None) + bool(near.values)
+    for name, modality in synthetic.modalities.items():
+        plan = sound_plan(modality, len(rows), synthetic.factor, sets)
+        own = synthetic.values[name][rows].detach().cpu()
+        first = None if initial is None else initial.values[name][rows].detach().cpu()
+        limits = shared_limits(modality, own if first is None else first)
+        for part, values, heard in ((distilled, own, plan.each[0]), (before, first, plan.each[1 % sets])):
+            if values is not None:
+                (found,) = views(modality, [values], synthetic.factor, heard, limits, compact=plan.compact)
+                _add(part, found)
+        if name in near.values:
+            told = [_said(n, _label(synthetic, row)) for row, item in zip(rows, near.found, strict=True) for n in item]
+            heard = plan.each[-1]
+            _add(real, real_views(modality, near.values[name], count, limits, heard, told, compact=plan.compact))
+        if isinstance(modality, Audio) and plan.each[0] < count:
+            unheard.append(f"{plan.each[0]} of the {count} sounds in each item can be played here.")
+    return distilled, before, real, unheard
+
+
+def _add(items: list[list[View]], found: Sequence[View]) -> None:
+    for views_of_item, view in zip(items, found, strict=True):
+        views_of_item.append(view)
+
+
+def _said(near: Near, own: str) -> tuple[str, bool]:
+    """What is said of a real item beside an item of class ``own`` ("" without), and whether it is of another class."""
+    other = bool(near.label and own) and near.label != own
+    words = [f"distance {near.distance:.2f}", f"of class {near.label}" if other else ""]
+    words.append("the item this one began as" if near.began else "")
+    return ", ".join(word for word in words if word), other
 
 
 def _captions(synthetic: SyntheticSet, row: int) -> list[str]:
@@ -127,8 +174,8 @@ def _captions(synthetic: SyntheticSet, row: int) -> list[str]:
     return found
 
 
-def _class_of(synthetic: SyntheticSet, row: int) -> str:
-    return "Pairs" if synthetic.labels is None else synthetic.classes[int(synthetic.labels[row])]
+def _label(synthetic: SyntheticSet, row: int) -> str:
+    return "" if synthetic.labels is None else synthetic.classes[int(synthetic.labels[row])]
 
 
 def _chosen(synthetic: SyntheticSet) -> list[int]:
@@ -140,74 +187,3 @@ def _chosen(synthetic: SyntheticSet) -> list[int]:
     for label in np.unique(labels):
         place[labels == label] = np.arange(np.sum(labels == label))
     return [int(i) for i in np.sort(np.lexsort((labels, place))[:ITEMS])]
-
-
-def sounds_each(modality: Modality, items: int, factor: int) -> int:
-    """Cells of each item that get a player: all, or as many as fit SOUND_BYTES; long sounds may get none."""
-    if not isinstance(modality, Audio):
-        return 0
-    return min(factor**2, SOUND_BYTES // max(1, items * (2 * modality.samples + 44)))
-
-
-def views(modality: Modality, values: Sequence[Tensor], factor: int, heard: int) -> list[list[View]]:
-    """Sets of stored (N, *shape) items as views, set by set; all are drawn to the scale of the last.
-
-    Args:
-        heard: cells of each item that get a player; :func:`sounds_each` says how many fit a page.
-    """
-    limits = _shared_limits(modality, values[-1])
-    out = []
-    for stored in values:
-        sounds = _sounds(modality, stored, factor, heard)
-        pictures = render(modality, stored, limits)
-        item = []
-        for i, picture in enumerate(pictures):
-            boxes, clips = [(0, 0, *picture.size)], 1
-            if factor > 1 and modality.spatial:
-                clips = modality.shape[0] if isinstance(modality, Audio) else 1
-                height, width = modality.shape[-2:]
-                boxes = [(c.start, r.start, c.stop, r.stop) for r, c in cells(height, width, factor)]
-            crops = [
-                Cell(data_address(*picture_bytes(_cut(picture, box, clips))), s)
-                for box, s in zip(boxes, sounds[i], strict=True)
-            ]
-            rows = [crops[k] for k in _row_by_row(boxes)]
-            kind = "text" if isinstance(modality, Text) else modality.kind
-            item.append(View(modality.name, kind, max(picture.size) <= 64, rows))
-        out.append(item)
-    return out
-
-
-def _cut(picture: Picture, box: tuple[int, int, int, int], clips: int) -> Picture:
-    """A cell of a picture; where clips stand side by side in it, the cell's part of each."""
-    left, top, right, bottom = box
-    size, step = right - left, picture.width // clips
-    cut = picture.crop((0, 0, size * clips, bottom - top))
-    for k in range(clips):
-        cut.paste(picture.crop((left + k * step, top, right + k * step, bottom)), (k * size, 0))
-    return cut
-
-
-def _row_by_row(boxes: Sequence[tuple[int, int, int, int]]) -> list[int]:
-    return sorted(range(len(boxes)), key=lambda k: (boxes[k][1], boxes[k][0]))
-
-
-def _shared_limits(modality: Modality, values: Tensor) -> tuple[float, float] | None:
-    """The same decibel are the same colour on the whole page: the range of the real items where there are some."""
-    if not isinstance(modality, Audio):
-        return None
-    db = modality.decibel(modality.denormalise(values))
-    low, high = (float(q) for q in np.quantile(db.numpy(), [0.02, 0.995]))
-    return max(low, high - 80), high
-
-
-def _sounds(modality: Modality, stored: Tensor, factor: int, heard: int) -> list[list[str | None]]:
-    """(items x cells) data addresses of WAV files, None where a cell has no player."""
-    count = factor**2 if modality.spatial else 1
-    silent: list[list[str | None]] = [[None] * count for _ in range(len(stored))]
-    if not isinstance(modality, Audio):
-        return silent
-    for k in range(heard):
-        for i, samples in enumerate(modality.waveform(decode(stored, factor)[k])):
-            silent[i][k] = data_address(wav_bytes(samples.numpy(), modality.sample_rate), "audio/wav")
-    return silent

@@ -7,18 +7,22 @@ import io
 from typing import TYPE_CHECKING
 
 from limbeck.modalities import Audio, Depth, Image, Modality
+from limbeck.modalities.wav import wav_bytes
 
 if TYPE_CHECKING:
+    import numpy as np
     from PIL.Image import Image as Picture
     from torch import Tensor
 
-__all__ = ["MAGMA_STOPS", "data_address", "picture_bytes", "render", "signed_picture"]
+__all__ = ["MAGMA_STOPS", "data_address", "picture_bytes", "render", "signed_picture", "sound_bytes", "thumbnail"]
 
 LARGE = 96
 """Photographs with a longer side than this go into the page as JPEG; everything else is lossless."""
 STRIP = 32
 """Values in a row of the picture of a vector."""
 MAGMA_STOPS = 64
+THUMBNAIL = 256
+"""Longer side of a real item at most."""
 
 
 def render(modality: Modality, values: Tensor, limits: tuple[float, float] | None = None) -> list[Picture]:
@@ -68,14 +72,43 @@ def signed_picture(level: Tensor) -> Picture:
     return Pillow.fromarray(colour.round().byte().numpy())
 
 
-def picture_bytes(picture: Picture, *, lossless: bool = False) -> tuple[bytes, str]:
-    """Encoded picture and its media type: PNG, or JPEG for a large photograph that need not be ``lossless``."""
+def thumbnail(picture: Picture) -> Picture:
+    """The picture, made smaller where it is larger than a page needs."""
+    picture.thumbnail((THUMBNAIL, THUMBNAIL))
+    return picture
+
+
+def picture_bytes(picture: Picture, *, lossless: bool = False, photograph: bool = False) -> tuple[bytes, str]:
+    """Encoded picture and its media type: PNG, or JPEG for a large photograph that need not be ``lossless``.
+
+    Args:
+        photograph: it is one, so that even a small one may be a JPEG.
+    """
     buffer = io.BytesIO()
-    if not lossless and max(picture.size) > LARGE and picture.mode in ("RGB", "L"):
+    large = photograph or max(picture.size) > LARGE
+    if not lossless and large and picture.mode in ("RGB", "L"):
         picture.save(buffer, "JPEG", quality=80)
         return buffer.getvalue(), "image/jpeg"
     picture.save(buffer, "PNG", optimize=True)
     return buffer.getvalue(), "image/png"
+
+
+def sound_bytes(samples: np.ndarray, rate: int, *, compact: bool = False) -> bytes:
+    """(samples,) in -1..1 as a mono WAV file: 16 bits a sample, or ``compact`` in 8 bits by ITU-T G.711's mu-law, which
+    browsers play all the same."""
+    if not compact:
+        return wav_bytes(samples, rate)
+    import av
+    import numpy as np
+
+    buffer, wave = io.BytesIO(), np.round(np.clip(samples, -1, 1) * 32767).astype("<i2")[None]
+    with av.open(buffer, "w", format="wav", options={"fflags": "+bitexact"}) as file:
+        stream = file.add_stream("pcm_mulaw", rate=rate, layout="mono")
+        frame = av.AudioFrame.from_ndarray(wave, format="s16", layout="mono")
+        frame.sample_rate = rate
+        for packet in (*stream.encode(frame), *stream.encode(None)):
+            file.mux(packet)
+    return buffer.getvalue()
 
 
 def data_address(data: bytes, kind: str) -> str:

@@ -12,10 +12,12 @@ from typing import Any
 
 from limbeck.evaluation.result import binomial_error
 from limbeck.files import write_bytes, writing_to
-from limbeck.modalities import Audio, Depth, Image
+from limbeck.modalities import Audio, Depth, Image, Text
+from limbeck.report.budget import budgets_of
+from limbeck.report.cost import cost_of
 from limbeck.report.curves import line_chart, loss_chart
 from limbeck.report.gallery import build_gallery
-from limbeck.report.projection import check_projection, project
+from limbeck.report.projection import check_projection, plane_of
 from limbeck.report.read import Run, read_run
 from limbeck.report.recalls import recall_grid
 from limbeck.report.scores import Table, confusion_table, score_table
@@ -28,7 +30,9 @@ HERE = Path(__file__).parent
 TEMPLATES = HERE / "templates"
 
 
-def write_report(run_folder: str | Path, out: str | Path | None = None, *, projection: str = "none") -> Path:
+def write_report(
+    run_folder: str | Path, out: str | Path | None = None, *, projection: str = "auto", progress: bool = False
+) -> Path:
     """Write the report of a finished run.
 
     What the folder does not hold (scores, loss curves, the initial set) is named on the page instead.
@@ -37,7 +41,8 @@ def write_report(run_folder: str | Path, out: str | Path | None = None, *, proje
         run_folder: what ``limbeck distill --out`` made.
         out: the HTML file; by default ``report.html`` in the run folder.
         projection: "tsne" or "umap" to see real and synthetic items in the plane, which needs the real set where it
-            was and goes through an encoder; "none" needs nothing but the folder.
+            was and trains a network on it once; "auto" is t-SNE where that is quick, and says so where it is not;
+            "none" needs nothing but the folder.
 
     Returns:
         The file, replaced in one step.
@@ -50,8 +55,11 @@ def write_report(run_folder: str | Path, out: str | Path | None = None, *, proje
     check_projection(projection)
     run = read_run(Path(run_folder))
     path = Path(out) if out is not None else run.folder / "report.html"
-    plane = project(run.synthetic, run.initial, projection)
-    render_page(TEMPLATES / "page.html.j2", path, plane=plane, **_content(run))
+    name = shlex.quote(str(run_folder))
+    plane, why = plane_of(run.synthetic, run.initial, projection, name, progress=progress)
+    content = _content(run)
+    content["missing"] = [*content["missing"], *([why] if why else [])]
+    render_page(TEMPLATES / "page.html.j2", path, plane=plane, **content)
     return path
 
 
@@ -100,9 +108,12 @@ def _content(run: Run) -> dict[str, Any]:
         "facts": _facts(run),
         "scores": scores,
         "grid": recall_grid(scores),
+        "cost": cost_of(run.folder, run.metrics, run.result, run.whole),
+        "budgets": budgets_of(run.folder, measure=f"{scores.lead}, %") if scores else None,
         "honest": _honest(scores, run.result),
         "confusion": confusion_table(run.result, synthetic.classes),
         "gallery": gallery,
+        "compared": [m.name for m in synthetic.modalities.values() if not isinstance(m, Text)],
         "heat": similarity_heat(synthetic),
         "undistilled": undistilled,
         "shapes": [f"{m.name} {' × '.join(map(str, m.shape))}" for m in synthetic.modalities.values()],

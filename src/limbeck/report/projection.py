@@ -1,4 +1,4 @@
-"""Real and synthetic items side by side in the plane: embeddings of a frozen encoder by t-SNE or UMAP."""
+"""Real and synthetic items side by side in the plane: embeddings of one network by t-SNE or UMAP."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from limbeck.errors import ConfigError, DataError, MissingDependencyError, NumericsError, nearest
+from limbeck.errors import ConfigError, DataError, LimbeckError, MissingDependencyError, NumericsError, nearest
+from limbeck.report.cost import seconds_in_words
+from limbeck.report.trained import TooSlow, eye_of
 from limbeck.rng import key, numpy_stream
 from limbeck.synthetic.factor import decode
 from limbeck.synthetic.origin import store_of
@@ -18,12 +20,15 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from limbeck.data.real_items import RealItems
+    from limbeck.report.trained import Eye
     from limbeck.synthetic import SyntheticSet
 
-__all__ = ["PROJECTIONS", "Dots", "Panel", "Projection", "check_projection", "project"]
+__all__ = ["PROJECTIONS", "Dots", "Panel", "Projection", "check_projection", "plane_of", "project"]
 
-PROJECTIONS = {"none": "", "tsne": "t-SNE", "umap": "UMAP"}
+PROJECTIONS = {"auto": "t-SNE", "none": "", "tsne": "t-SNE", "umap": "UMAP"}
 """What ``--projection`` takes, and how it is called."""
+QUICK = 60.0
+"""Seconds that "auto" may take to train the network that items are looked at through, where it is not in the cache."""
 REAL, OWN = 500, 200
 """Real and synthetic items at most, as many of one class as of another."""
 CHUNK = 64
@@ -34,8 +39,6 @@ PERPLEXITY, NEIGHBOURS = 30.0, 15
 SIDE, MARGIN = 400, 16
 NAMED = 40
 """Classes in the legend at most."""
-FRESH, STAND_IN = "random", "patches"
-"""What runs are said to look through that name no encoder, and what their items are shown through instead."""
 
 Array = np.ndarray[Any, Any]
 
@@ -71,14 +74,13 @@ class Projection:
 
     Args:
         how: "t-SNE" or "UMAP".
-        encoder: through which items are looked at. stand_in: because the run named none that stands still.
+        through: what items are looked at through, in words.
         legend: classes by colour; empty for a set without labels. more: classes that the legend leaves out.
         mark: width of a synthetic dot.
     """
 
     how: str
-    encoder: str
-    stand_in: bool
+    through: str
     panels: list[Panel]
     legend: list[Dots]
     more: int
@@ -94,35 +96,58 @@ def check_projection(how: str) -> None:
         _umap()
 
 
-def project(synthetic: SyntheticSet, initial: SyntheticSet | None, how: str, device: str = "auto") -> Projection | None:
+def plane_of(
+    synthetic: SyntheticSet, initial: SyntheticSet | None, how: str, name: str = "RUN", *, progress: bool = False
+) -> tuple[Projection | None, str | None]:
+    """What a page draws, or a sentence on why it does not.
+
+    Args:
+        how: "auto" is t-SNE where the real set is at hand and takes less than ``QUICK`` seconds; else see
+            :func:`project`, whose errors are raised for what was asked for by name.
+        name: of the run, for a command.
+    """
+    if how != "auto":
+        return project(synthetic, initial, how, progress=progress), None
+    try:
+        return project(synthetic, initial, "tsne", limit=QUICK, progress=progress), None
+    except TooSlow as slow:
+        why = f"it would take about {seconds_in_words(slow.seconds)} on this machine"
+        return None, f"Items are not drawn in the plane: {why}. limbeck report {name} --projection tsne does it."
+    except LimbeckError as error:
+        return None, f"Items are not drawn in the plane: {error.what}."
+
+
+def project(
+    synthetic: SyntheticSet,
+    initial: SyntheticSet | None,
+    how: str,
+    device: str = "auto",
+    *,
+    limit: float | None = None,
+    progress: bool = False,
+) -> Projection | None:
     """Embeddings of the training split, of ``synthetic`` and of what it began as, in the plane; None for "none".
 
-    The real set is opened where the synthetic one says that it was made from. The same on every call.
+    The real set is opened where the synthetic one says that it was made from; :func:`limbeck.report.trained.eye_of`
+    says through what it is looked at. The same on every call.
 
     Args:
         how: "tsne", "umap" or "none".
-        device: of the encoder.
+        device: of the network. limit: seconds that its training may take, by an estimate; any by default.
 
     Raises:
+        TooSlow: it would take longer.
         ConfigError: an unknown ``how``. MissingDependencyError: UMAP, or the encoder's weights, are not there.
         DataError: the real set is not there any more, or is another. NumericsError: embeddings that are no numbers.
     """
     check_projection(how)
     if how == "none":
         return None
-    from limbeck.banks.frozen import frozen_encoders
     from limbeck.encoders.machine import choose_device
 
-    items, settings = _real(synthetic)
+    items = _real(synthetic)
     machine = str(choose_device(device))
-    fresh = str(settings.get("encoder") or FRESH) == FRESH
-    frozen = frozen_encoders(
-        items.store if items.pairs is None else items.pairs,
-        items.modalities,
-        STAND_IN if fresh else str(settings["encoder"]),
-        pretrained="auto" if fresh else str(settings.get("pretrained") or "auto"),
-        device=machine,
-    )
+    eye = eye_of(synthetic, items, device=machine, limit=limit, progress=progress)
     names = synthetic.classes if items.pairs is None else ()
     positions, real_classes = _chosen(items)
     own_classes = _classes(synthetic, bool(names))
@@ -130,15 +155,15 @@ def project(synthetic: SyntheticSet, initial: SyntheticSet | None, how: str, dev
     classes = [real_classes, *[own_classes[shown]] * (1 if initial is None else 2)]
     panels = []
     for modality in synthetic.modalities:
-        embedded = [_embedded(frozen, modality, (items.batch(modality, p, machine) for p in _chunks(positions)))]
+        embedded = [_embedded(eye, modality, (items.batch(modality, p, machine) for p in _chunks(positions)))]
         embedded += [
-            _embedded(frozen, modality, (part.to(machine) for part in _decoded(own, modality)[shown].split(CHUNK)))
+            _embedded(eye, modality, (part.to(machine) for part in _decoded(own, modality)[shown].split(CHUNK)))
             for own in ([synthetic] if initial is None else [initial, synthetic])
         ]
         panels.append(_panel(modality, embedded, classes, names, how))
     legend = [Dots(names[k], *_colour(k, len(names)), "") for k in range(min(len(names), NAMED))]
     mark = 10 if len(shown) <= 120 else 8
-    return Projection(PROJECTIONS[how], frozen.name, fresh, panels, legend, len(names) - len(legend), mark)
+    return Projection(PROJECTIONS[how], eye.told, panels, legend, len(names) - len(legend), mark)
 
 
 def _panel(modality: str, embedded: Sequence[Array], classes: Sequence[Array], names: Sequence[str], how: str) -> Panel:
@@ -150,8 +175,8 @@ def _panel(modality: str, embedded: Sequence[Array], classes: Sequence[Array], n
     return Panel(modality, real, before[0] if before else [], distilled, counts)
 
 
-def _real(synthetic: SyntheticSet) -> tuple[RealItems, Mapping[str, Any]]:
-    """The training split that a set was made from, by class or by pairs as it was, and the settings of the run."""
+def _real(synthetic: SyntheticSet) -> RealItems:
+    """The training split that a set was made from, by class or by pairs as it was."""
     from limbeck.data.pairs import Pairs
     from limbeck.data.real_items import RealItems
 
@@ -161,10 +186,10 @@ def _real(synthetic: SyntheticSet) -> tuple[RealItems, Mapping[str, Any]]:
     names = list(synthetic.modalities)
     if synthetic.labels is None or settings.get("pairs") is not None:
         captions = str(settings.get("captions") or "bert")
-        return RealItems(Pairs.of(store, "train", modalities=names, captions=captions)), settings
+        return RealItems(Pairs.of(store, "train", modalities=names, captions=captions))
     if lost := [name for name in names if name not in store.modalities]:
         raise DataError(f"the real set has no {' and no '.join(lost)}", where=store.path)
-    return RealItems(store, {name: store.modalities[name] for name in names}), settings
+    return RealItems(store, {name: store.modalities[name] for name in names})
 
 
 def _chosen(items: RealItems) -> tuple[Array, Array]:
@@ -201,13 +226,13 @@ def _shown(labels: Array) -> Array:
     return np.sort(order[np.linspace(0, len(order) - 1, min(OWN, len(order))).round().astype(np.int64)])
 
 
-def _embedded(frozen: Any, modality: str, batches: Iterator[Tensor]) -> Array:
+def _embedded(eye: Eye, modality: str, batches: Iterator[Tensor]) -> Array:
     import torch
 
     with torch.no_grad():
-        rows: Array = torch.cat([frozen.embed(modality, x).cpu().float() for x in batches]).numpy()
+        rows: Array = torch.cat([eye.embed(modality, x).cpu().float() for x in batches]).numpy()
     if not np.isfinite(rows).all():
-        raise NumericsError(f"embeddings of {modality} are not finite", hint="Leave --projection out.")
+        raise NumericsError(f"embeddings of {modality} are not finite", hint="Use --projection none.")
     return rows
 
 

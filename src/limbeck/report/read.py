@@ -22,7 +22,7 @@ class Run:
         synthetic: the result.
         initial: the set before step 0, None where the folder has none or where no step changed it.
         config, about: ``config.json`` and ``run.json``.
-        metrics: one mapping a step: ``step``, ``loss``, ``terms``.
+        metrics: one mapping a step: ``step``, ``loss``, ``terms``, and ``seconds`` (None where not recorded).
         looks: (step, score) of the validation split, where it chose the step to keep.
         result: ``result.json``, and ``whole`` the score of the whole data beside it.
         missing: sentences on what is not there.
@@ -95,7 +95,10 @@ def _metrics(path: Path) -> list[dict[str, Any]]:
     for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
         try:
             step = json.loads(line)
-            steps.append({"step": int(step["step"]), "loss": float(step["loss"]), "terms": dict(step["terms"])})
+            steps.append({
+                "step": int(step["step"]), "loss": float(step["loss"]), "terms": dict(step["terms"]),
+                "seconds": step.get("seconds"),
+            })  # fmt: skip
         except (ValueError, KeyError, TypeError):
             continue
     return steps

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["MEAN", "Confusion", "Score", "Table", "confusion_table", "score_table"]
+__all__ = ["MEAN", "Confusion", "Score", "Table", "confusion_table", "metric_title", "score_table"]
 
 TITLES = {"image": "Picture", "audio": "Sound", "depth": "Depth", "text": "Text", "feature": "Vector", "fused": "Fused"}
 MEAN = "Mean recall"
@@ -107,7 +107,7 @@ def score_table(result: Mapping[str, Any] | None, whole: Mapping[str, Any] | Non
     if not rows:
         return None
     leak = result.get("leak")
-    leading = (_title(str(leak.get("headline"))),) if isinstance(leak, Mapping) else LEADING
+    leading = (metric_title(str(leak.get("headline"))),) if isinstance(leak, Mapping) else LEADING
     ranks, recall = any(row.unit != "%" for row in rows), any("@" in row.metric for row in rows)
     return Table(
         rows=rows,
@@ -129,7 +129,7 @@ def _by_student(result: Mapping[str, Any]) -> dict[str, tuple[Mapping[str, Any],
     return {str(s): (found, runs.count(s) or _count(result.get("n"))) for s, found in several.items()}
 
 
-def _title(metric: str) -> str:
+def metric_title(metric: str) -> str:
     """ "fused" -> "Fused", "audio->image R@1" -> "Sound → Picture R@1"."""
     direction, _, measure = metric.rpartition(" ")
     query, arrow, gallery = direction.partition("->")
@@ -159,7 +159,7 @@ def _score(
     low, high = interval if isinstance(interval, list) and len(interval) == 2 else (None, None)
     return Score(
         student=student,
-        metric=_title(metric),
+        metric=metric_title(metric),
         mean=float(_at(found, "mean", metric)),
         std=_number(_at(found, "std", metric)),
         n=n,

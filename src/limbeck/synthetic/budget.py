@@ -1,4 +1,4 @@
-"""How many items a synthetic set may hold: by class or by pair."""
+"""How many items a synthetic set may hold: by class, by pair, or as many real ones as fit in so many bytes."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from limbeck.errors import ConfigError, DataError
+from limbeck.synthetic.storage import bytes_as
 
 if TYPE_CHECKING:
     from limbeck.data.store import PairedStore
@@ -17,32 +18,44 @@ __all__ = ["Budget"]
 
 @dataclass(frozen=True)
 class Budget:
-    """``per_class`` items of every class (IPC, DPC in papers), or ``pairs`` items in all."""
+    """``per_class`` items of every class (IPC, DPC in papers), ``pairs`` items in all, or as many real items as fit in
+    ``bytes`` in the form their media ship in: by class as evenly as they fit, in all where there are no classes."""
 
     per_class: int | None = None
     pairs: int | None = None
+    bytes: int | None = None
 
     def __post_init__(self) -> None:
-        if (self.per_class is None) == (self.pairs is None):
+        given = [n for n in (self.per_class, self.pairs, self.bytes) if n is not None]
+        if len(given) != 1:
             raise ConfigError(
-                "a budget is either per class or in pairs", hint="Give --per-class N or --pairs N, not both."
+                "a budget is either per class or in pairs, or of real items in bytes",
+                hint="Give one of --per-class N, --pairs N and --bytes N.",
             )
-        items = self.pairs if self.per_class is None else self.per_class
-        if items is None or items < 1:
-            raise ConfigError(f"a budget of {items} items is empty", hint="Ask for 1 or more.")
+        if given[0] < 1:
+            raise ConfigError(f"a budget of {given[0]} {self.kind} is empty", hint="Ask for 1 or more.")
+
+    @property
+    def kind(self) -> str:
+        """ "items" of each class, "pairs" or "bytes"."""
+        return "items" if self.per_class is not None else "pairs" if self.pairs is not None else "bytes"
+
+    def by_class(self, classes: int) -> bool:
+        """Whether items are of each of so many classes."""
+        return self.per_class is not None or (self.bytes is not None and classes > 0)
 
     def items(self, classes: int) -> int:
-        """Stored items in all."""
+        """Stored items in all. Those of a budget in bytes are known when they are chosen."""
         return self.pairs if self.pairs is not None else (self.per_class or 0) * classes
 
-    def bytes(self, classes: int, modalities: Mapping[str, Modality]) -> int:
-        """Bytes of the learnt numbers (fp32)."""
-        import math
-
-        return self.items(classes) * sum(4 * math.prod(m.shape) for m in modalities.values())
+    def numbers_bytes(self, classes: int, modalities: Mapping[str, Modality], storage: str = "fp32") -> int:
+        """Bytes of the learnt numbers as they are kept; of a budget in bytes the most that its items ship in."""
+        return self.bytes if self.bytes is not None else bytes_as(storage, self.items(classes), modalities)
 
     def check(self, store: PairedStore, factor: int) -> None:
         """Raises DataError where the training split holds fewer real items than the first items are made of."""
+        if self.bytes is not None:
+            return  # as many as fit; that there are some is known when they are weighed
         if self.pairs is not None:
             have, want = len(store.rows("train")), self.pairs * factor**2
             if have < want:

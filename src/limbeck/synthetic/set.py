@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from torch.utils.data import Dataset
 
     from limbeck.synthetic.similarity import Similarity
+    from limbeck.synthetic.storage import Stored
 
 __all__ = ["SyntheticSet"]
 
@@ -35,6 +36,8 @@ class SyntheticSet:
         factor: l.
         provenance: method, settings, seed, data hash, versions: whatever made the set.
         similarity: of the N pairs, learnt with them; None where a pair is alike only to itself.
+        stored: by modality, what is kept where that is not the float32 values themselves; the values are then what it
+            stands for. :meth:`stored_as` fills it.
 
     Raises:
         ShapeError: if the parts do not fit together.
@@ -49,6 +52,7 @@ class SyntheticSet:
     factor: int = 1
     provenance: dict[str, Any] = field(default_factory=dict)
     similarity: Similarity | None = None
+    stored: dict[str, Stored] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not self.modalities or list(self.values) != list(self.modalities):
@@ -87,6 +91,10 @@ class SyntheticSet:
             if modality.spatial:
                 height, width = modality.shape[-2:]
                 cells(height, width, self.factor)
+        self.stored = {name: kept for name, kept in self.stored.items() if name in self.values}
+        for name, kept in self.stored.items():
+            if kept.codes.shape != self.values[name].shape:
+                raise ShapeError(f"what is kept of {name!r} does not fit its values")
         if self.labels is not None:
             if self.labels.ndim != 1 or str(self.labels.dtype) != "torch.int64":
                 raise ShapeError(f"labels are {tuple(self.labels.shape)} {self.labels.dtype}, not (N,) int64")
@@ -109,10 +117,37 @@ class SyntheticSet:
         return len(next(iter(self.values.values())))
 
     @property
+    def storage(self) -> dict[str, str]:
+        """By modality "fp32", "fp16" or "uint8": what :meth:`save` writes."""
+        return {name: self.stored[name].kind if name in self.stored else "fp32" for name in self.modalities}
+
+    @property
     def bytes(self) -> int:
-        """Bytes of the learnt numbers, the similarity among them, labels left out."""
+        """Bytes of the learnt numbers as they are kept, scales and the similarity among them, labels left out."""
         alike = 0 if self.similarity is None else self.similarity.bytes
-        return alike + sum(value.numel() * value.element_size() for value in self.values.values())
+        plain = [value for name, value in self.values.items() if name not in self.stored]
+        kept = sum(stored.bytes for stored in self.stored.values())
+        return alike + kept + sum(value.numel() * value.element_size() for value in plain)
+
+    @property
+    def counted_bytes(self) -> int:
+        """What comparisons count: :attr:`bytes`, or, of real items chosen by ``--bytes``, those of their media in the
+        form they ship in."""
+        told = self.provenance.get("bytes")
+        total = told.get("total") if isinstance(told, dict) else None
+        return total if isinstance(total, int) and not isinstance(total, bool) else self.bytes
+
+    def stored_as(self, kind: str) -> Self:
+        """The set kept as "fp32", "fp16" or "uint8" (:mod:`limbeck.synthetic.storage`), the values rounded to what is
+        kept: what is in memory is what a reload gives, bit for bit. A similarity stays float32.
+
+        What is kept so already stays as it is.
+
+        Raises ConfigError on another kind, NumericsError naming the modality on values that it cannot hold.
+        """
+        from limbeck.synthetic.storage import stored_as
+
+        return stored_as(self, kind)
 
     @property
     def decoded_captions(self) -> list[tuple[str, ...]] | None:
@@ -177,7 +212,8 @@ class SyntheticSet:
 
         Raises:
             NumericsError: if a value is not finite; then nothing is written.
-            ConfigError: if names, captions or provenance are nothing JSON can hold.
+            ConfigError: if names, captions or provenance are nothing JSON can hold, or values were changed after
+                :meth:`stored_as`.
         """
         from limbeck.synthetic.artifact import save
 

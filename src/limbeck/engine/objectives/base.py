@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from limbeck.engine.ranks import Ranks
 from limbeck.errors import ResumeError
 
 if TYPE_CHECKING:
@@ -27,9 +28,12 @@ class Objective(ABC):
         planned: method, settings, numerics and real set.
         synthetic: its values are leaves on the device, each with a ``grad`` of zeros when a step begins; by class the
             classes are in order, with equal numbers of items.
+        ranks: that share its work. Each adds to the set's gradient and to the terms what it has looked at, and the
+            loop sums them.
     """
 
-    def __init__(self, planned: Plan, synthetic: SyntheticSet) -> None:
+    def __init__(self, planned: Plan, synthetic: SyntheticSet, ranks: Ranks | None = None) -> None:
+        self.ranks = ranks or Ranks.alone()
         self.method, self.settings, self.numerics = planned.method, planned.settings, planned.numerics
         self.store, self.synthetic = planned.store, synthetic
         self.device = torch.device(planned.numerics.device)
@@ -38,7 +42,7 @@ class Objective(ABC):
 
     @abstractmethod
     def parts(self, step: int) -> Iterator[dict[str, Tensor]]:
-        """Loss terms of one group of classes after another (or of the whole set at once), detached.
+        """Loss terms of one group of classes after another (or of the whole set at once), detached: of this rank's.
 
         The gradient of a part is added to ``synthetic.values[...].grad`` before the part is yielded. With the setting
         ``stepping="per_class"`` the loop updates the set between two parts.

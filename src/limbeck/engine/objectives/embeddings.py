@@ -15,6 +15,7 @@ from limbeck.banks.frozen import require_common_width
 from limbeck.engine.groups import groups
 from limbeck.engine.objectives.base import Objective
 from limbeck.engine.objectives.frequencies import Frequencies
+from limbeck.engine.ranks import Ranks
 from limbeck.engine.real_rows import real_rows
 from limbeck.engine.sight import sight
 from limbeck.engine.views import Eye, by_class
@@ -84,6 +85,7 @@ class EmbeddingMatching(Objective):
         cache: folder of cached real statistics, None to compute them each step.
         progress: show the making of an encoder, and of real embeddings, that are not there yet.
         rehearse: take untrained networks.
+        ranks: each takes groups of classes of its own. By pairs each embeds pairs of its own, and the loss sees all.
     """
 
     def __init__(
@@ -94,15 +96,21 @@ class EmbeddingMatching(Objective):
         cache: Path | None = None,
         progress: bool = False,
         rehearse: bool = False,
+        ranks: Ranks | None = None,
     ) -> None:
-        super().__init__(planned, synthetic)
-        found = sight(planned, progress=progress, rehearse=rehearse)
+        super().__init__(planned, synthetic, ranks)
+        with self.ranks.in_turn():
+            found = sight(planned, progress=progress, rehearse=rehearse)
         self.frozen = found.frozen is not None
         if found.frozen is not None and self.method.crosses(len(found.encoders)):
             require_common_width(found.frozen)
         if found.items.pairs is not None:  # one group, whatever classes its items are of
             self.classes, self.per_class = 1, len(synthetic)
-        self.real_side = real_rows(planned, found, cache=cache, progress=progress, rehearse=rehearse)
+        self.by_rows = found.items.pairs is not None and self.ranks.many
+        with self.ranks.in_turn():
+            self.real_side = real_rows(
+                planned, found, cache=cache, progress=progress, rehearse=rehearse, ranks=self.ranks
+            )
         self.groups = groups(self.classes, self._group())
         spectrum = planned.method.spectrum
         self.spectrum = None if spectrum is None else Frequencies(spectrum, self.settings.seed, self.device)
@@ -112,36 +120,49 @@ class EmbeddingMatching(Objective):
     def _group(self) -> int:
         if self.settings.stepping == "per_class":
             return 1
-        return self.settings.group or (self.classes if self.frozen else self.numerics.group)
+        return self.settings.group or (-(-self.classes // self.ranks.size) if self.frozen else self.numerics.group)
 
     def parts(self, step: int) -> Iterator[dict[str, Tensor]]:
         eye = self.real_side.eye(step)
         if self.spectrum is not None:
             self.spectrum.begin(step)
-        for classes, real in zip(self.groups, self.real_side.groups(eye, step, self.groups), strict=True):
-            rows = self.rows(classes)
+        own = self.groups if self.by_rows else self.ranks.share(self.groups)
+        for classes, real in zip(own, self.real_side.groups(eye, step, own), strict=True):
+            rows = self.ranks.part(self.per_class) if self.by_rows else self.rows(classes)
             leaves = self.leaves(rows)
-            terms = self._match(step, eye, classes, real, leaves)
+            terms = {name: x.detach() for name, x in self._match(step, eye, classes, real, leaves, rows).items()}
             self.collect(leaves, rows)
-            yield {name: term.detach() for name, term in terms.items()}
+            yield self.ranks.once(terms) if self.by_rows else terms
 
     def _match(
-        self, step: int, eye: Eye, classes: range, real: Grouped, leaves: Mapping[str, Tensor]
+        self, step: int, eye: Eye, classes: range, real: Grouped, leaves: Mapping[str, Tensor], own: slice
     ) -> dict[str, Tensor]:
-        """The loss terms; leaves their gradient in the leaves."""
+        """The loss terms; leaves their gradient in the leaves, which by pairs are the rank's ``own``."""
         counts = [self.per_class * self.synthetic.factor**2] * len(classes)
         twice = self.frozen and sum(counts) > CHUNK
         through = {name: self._embedded(eye, name, x, classes, twice) for name, x in leaves.items()}
         rows = through
-        if twice:
-            rows = {name: x.detach().requires_grad_(leaves[name].requires_grad) for name, x in through.items()}
+        if twice or self.by_rows:
+            whole = self._of_all(through, own) if self.by_rows else through
+            rows = {name: x.detach().requires_grad_(leaves[name].requires_grad) for name, x in whole.items()}
         seen = RowGroup(real, Grouped(rows, tuple(counts)), self.spectrum, self.settings.seed, step, classes)
         terms = self.method.loss(seen)
         torch.stack(list(terms.values())).sum().backward()
-        for modality, x in rows.items() if twice else ():
-            if x.grad is not None:
-                self._again(eye, modality, leaves[modality], x.grad, classes)
+        for modality, x in rows.items() if rows is not through else ():
+            slope = x.grad if x.grad is None or not self.by_rows else x.grad[own]
+            if slope is not None and twice:
+                self._again(eye, modality, leaves[modality], slope, classes)
+            elif slope is not None:
+                through[modality].backward(slope)
         return terms
+
+    def _of_all(self, through: Mapping[str, Tensor], own: slice) -> dict[str, Tensor]:
+        """The embeddings of all pairs, of which each rank has its own."""
+        whole = {name: x.new_zeros(self.per_class, x.shape[1]) for name, x in through.items()}
+        for name, x in through.items():
+            whole[name][own] = x.detach()
+        self.ranks.sum_(whole.values())
+        return whole
 
     def _embedded(self, eye: Eye, modality: str, values: Tensor, classes: range, twice: bool) -> Tensor:
         """(K*n*l*l, D), without graph where each chunk goes through again."""
@@ -168,7 +189,11 @@ class EmbeddingMatching(Objective):
         items.backward(torch.cat(found))
 
     def propose(self) -> dict[str, Tensor]:
-        return {} if self.spectrum is None else self.spectrum.proposed()
+        if self.spectrum is None:
+            return {}
+        if self.ranks.many and not self.by_rows:
+            self.spectrum.sum_over(self.ranks)
+        return self.spectrum.proposed()
 
     def accept(self, proposed: Mapping[str, Tensor]) -> None:
         if self.spectrum is not None:

@@ -15,6 +15,7 @@ from limbeck.rng import stream
 
 if TYPE_CHECKING:
     from limbeck.encoders.base import Weights
+    from limbeck.engine.ranks import Ranks
     from limbeck.methods.base import Spectrum
 
 __all__ = ["ASCENT", "Frequencies"]
@@ -51,6 +52,15 @@ class Frequencies:
         if width not in self._now:
             self._now[width] = self._made(width)
         return self._now[width]
+
+    def sum_over(self, ranks: Ranks) -> None:
+        """Adds up what the groups of all ranks say of this step's frequencies."""
+        if self.spectrum.sampling != "network":
+            return
+        leaves = [self.at(width) for width in ranks.tell(lambda: list(self._now))]
+        for leaf in leaves:  # of a rank without a group there is none yet
+            leaf.grad = torch.zeros_like(leaf) if leaf.grad is None else leaf.grad
+        ranks.sum_(leaf.grad for leaf in leaves if leaf.grad is not None)
 
     def proposed(self) -> dict[str, Tensor]:
         """The network's weights after a step uphill; after all groups have been looked at."""

@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from limbeck.augment import DSA, Draw
 from limbeck.banks.evolving import EvolvingBank, Networks
 from limbeck.engine.objectives.base import Objective
+from limbeck.engine.ranks import Ranks
 from limbeck.errors import ResumeError
 from limbeck.losses.gradients import matched
 from limbeck.rng import stream
@@ -54,8 +55,8 @@ class GradientMatching(Objective):
     more and use literal kernels in fp32.
     """
 
-    def __init__(self, planned: Plan, synthetic: SyntheticSet) -> None:
-        super().__init__(planned, synthetic)
+    def __init__(self, planned: Plan, synthetic: SyntheticSet, ranks: Ranks | None = None) -> None:
+        super().__init__(planned, synthetic, ranks)
         settings, modalities = self.settings, planned.modalities
         method: Any = planned.method  # has DC's settings
         self.outer: int = method.outer
@@ -81,7 +82,7 @@ class GradientMatching(Objective):
 
     def parts(self, step: int) -> Iterator[dict[str, Tensor]]:
         self._now = self.networks(step)
-        for c in range(self.classes):
+        for c in self.ranks.share(range(self.classes)):
             yield self._part(step, c)
 
     def networks(self, step: int) -> Networks:
@@ -102,7 +103,18 @@ class GradientMatching(Objective):
         with torch.no_grad():
             items, labels = self.synthetic.decode()
         assert labels is not None
-        return self.bank.trained(self._used, items, labels, self.recipe, step)
+        own = {name: self._used[name] for name in self.ranks.share(list(self._used))}
+        found = self.bank.trained(own, items, labels, self.recipe, step)
+        return self._from_all(found, self._used) if self.ranks.many else found
+
+    def _from_all(self, found: Networks, before: Networks) -> Networks:
+        """All networks, each of which one rank has trained."""
+        every = {
+            name: found.get(name) or {key: torch.zeros_like(w) for key, w in weights.items()}
+            for name, weights in before.items()
+        }
+        self.ranks.sum_(w for weights in every.values() for w in weights.values())
+        return every
 
     def advance(self, step: int) -> None:
         last = (step + 1) % self.outer == 0

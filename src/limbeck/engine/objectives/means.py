@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,8 +12,9 @@ from torch import Tensor
 from limbeck.engine.eyes import BankEyes, Eyes, RandomEyes
 from limbeck.engine.groups import groups
 from limbeck.engine.objectives.base import Objective
+from limbeck.engine.ranks import Ranks
 from limbeck.engine.rehearsal import RehearsalBank, RehearsalDecouplers
-from limbeck.engine.statistics import StatisticsCache, open_cache, statistics_key
+from limbeck.engine.statistics import open_cache, shared_cache, statistics_key
 from limbeck.engine.views import ClassGroup, Eye, real_means
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ class MeanMatching(Objective):
         cache: folder of cached real means, None to compute them each step.
         progress: show the training of a bank that is not there yet.
         rehearse: take untrained networks in the place of a bank.
+        ranks: each takes groups of its own, of the real side too.
     """
 
     def __init__(
@@ -40,23 +42,26 @@ class MeanMatching(Objective):
         cache: Path | None = None,
         progress: bool = False,
         rehearse: bool = False,
+        ranks: Ranks | None = None,
     ) -> None:
-        super().__init__(planned, synthetic)
-        self.eyes = _eyes(planned, self.classes, progress, rehearse)
+        super().__init__(planned, synthetic, ranks)
+        with self.ranks.in_turn():
+            self.eyes = _eyes(planned, self.classes, progress, rehearse)
         self.encoders = self.eyes.encoders
         self.real_groups = groups(self.classes, self.numerics.real_group)
         self.groups = groups(self.classes, 1 if self.settings.stepping == "per_class" else self.numerics.group)
-        self.cache: StatisticsCache | None = None
-        if cache is not None:
+        self.cache = None
+        if cache is not None and self.ranks.first:
             key = statistics_key(self.store, self.eyes, self.settings, self.numerics)
             self.cache = open_cache(cache, key, self.eyes.shapes, self.settings)
+        self.kept = shared_cache(self.cache, self.eyes.shapes, self.ranks) if cache is not None else None
         if self.device.type == "cuda":
             self.store.keep_on(self.device, list(synthetic.values))
 
     def parts(self, step: int) -> Iterator[dict[str, Tensor]]:
         eye = self.eye(step)
         real = self.real(eye)
-        for classes in self.groups:
+        for classes in self.ranks.share(self.groups):
             rows = self.rows(classes)
             leaves = self.leaves(rows)
             here = {name: mean[classes.start : classes.stop] for name, mean in real.items()}
@@ -73,9 +78,20 @@ class MeanMatching(Objective):
         """By name (C, D): the real side of a step."""
 
         def compute() -> dict[str, Tensor]:
-            return real_means(self.store, eye, self.real_groups, self.settings.real_batch, self.device)
+            own = self.ranks.share(self.real_groups)
+            found = real_means(self.store, eye, own, self.settings.real_batch, self.device)
+            return self._from_all(found, own) if self.ranks.many else found
 
-        return compute() if self.cache is None else self.cache.means(eye.slot, self.device, compute)
+        return compute() if self.kept is None else self.kept.means(eye.slot, self.device, compute)
+
+    def _from_all(self, found: dict[str, Tensor], own: Sequence[range]) -> dict[str, Tensor]:
+        """By name (C, D), of which each rank has the classes of some groups."""
+        mine = [c for classes in own for c in classes]
+        every = {name: torch.zeros(shape, device=self.device) for name, shape in self.eyes.shapes.items()}
+        for name, means in found.items():
+            every[name][mine] = means.float()
+        self.ranks.sum_(every.values())
+        return every
 
     @property
     def cache_bytes(self) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from limbeck.engine.merging import merged_pool
 from limbeck.engine.objectives.base import Objective
 from limbeck.engine.paired import paired
+from limbeck.engine.ranks import Ranks
 from limbeck.engine.real_pairs import RealEmbeddings
 from limbeck.rng import numpy_stream, stream
 
@@ -46,18 +47,29 @@ class PairMatching(Objective):
     Args:
         progress: show the training of experts and the making of towers that are not there yet.
         rehearse: take untrained ones.
+        ranks: each embeds chunks of its own, real pairs too, and the loss sees all. What is dropped out hangs on the
+            chunk, so under dropout ranks share the chunks there are, and the real side is each one's.
     """
 
     def __init__(
-        self, planned: Plan, synthetic: SyntheticSet, *, progress: bool = False, rehearse: bool = False
+        self,
+        planned: Plan,
+        synthetic: SyntheticSet,
+        *,
+        progress: bool = False,
+        rehearse: bool = False,
+        ranks: Ranks | None = None,
     ) -> None:
-        super().__init__(planned, synthetic)
+        super().__init__(planned, synthetic, ranks)
         method: Any = planned.method  # has MDM's settings
-        found = paired(planned, progress=progress, rehearse=rehearse)
-        self.pairs, self.towers = found.pairs, found.towers
-        self.networks = merged_pool(planned, found, progress=progress, rehearse=rehearse)
+        with self.ranks.in_turn():
+            found = paired(planned, progress=progress, rehearse=rehearse)
+            self.pairs, self.towers = found.pairs, found.towers
+            self.networks = merged_pool(planned, found, progress=progress, rehearse=rehearse)
         self.batch: int = min(method.synthetic_batch, len(synthetic))
         self.chunk = planned.settings.group or CHUNK
+        if self.ranks.many and not method.dropout:
+            self.chunk = min(self.chunk, -(-self.batch // self.ranks.size))
         first = self.pairs.modalities[self.pairs.first]
         trained = self.towers.towers[first.name].frozen is None and not method.pool
         wanted = {"auto": first.spatial and trained, "none": False, "randaugment": first.spatial}
@@ -65,6 +77,7 @@ class PairMatching(Objective):
             RealEmbeddings(
                 self.pairs, self.towers, self.device,
                 pool=method.pool, augment=wanted[method.real_augment], progress=progress, rehearse=rehearse,
+                ranks=self.ranks,
             )
             if method.matches
             else None
@@ -83,7 +96,7 @@ class PairMatching(Objective):
                 dropout=self._dropout(step, "real"), augment=self._stream(step, "augment"),
             )  # fmt: skip
         terms = self.match(step, network.weights, units(real), self.synthetic_pairs(step))
-        yield {name: term.detach() for name, term in terms.items()}
+        yield self.ranks.once({name: term.detach() for name, term in terms.items()})
 
     def real_pairs(self, step: int) -> Tensor:
         """(R,) the real pairs of ``step``."""
@@ -98,26 +111,40 @@ class PairMatching(Objective):
     def match(
         self, step: int, weights: Mapping[str, Weights], real: Mapping[str, Tensor], rows: Tensor
     ) -> dict[str, Tensor]:
-        """The loss terms; adds their gradient to the set's."""
+        """The loss terms; adds their gradient to the set's, of this rank's chunks."""
         chunks = rows.to(self.device).split(self.chunk)
-        held = [self._leaves(chunk) for chunk in chunks]
-        with torch.set_grad_enabled(len(chunks) == 1):
-            through = [self._embedded(step, i, weights, leaves) for i, leaves in enumerate(held)]
-        features = {
-            name: torch.cat([each[name] for each in through]).detach().requires_grad_() for name in self.towers.towers
-        }
+        own = self.ranks.share(range(len(chunks)))
+        held = [self._leaves(chunks[i]) for i in own]
+        with torch.set_grad_enabled(len(own) == 1):
+            through = [self._embedded(step, i, weights, leaves) for i, leaves in zip(own, held, strict=True)]
+        features = {name: x.detach().requires_grad_() for name, x in self._of_all(through, chunks).items()}
         terms = self.method.loss(Seen(real, units(features)))
         torch.stack(list(terms.values())).sum().backward()
         slopes = {name: x.grad.split(self.chunk) for name, x in features.items() if x.grad is not None}
-        for i, (chunk, leaves) in enumerate(zip(chunks, held, strict=True)):
-            again = through[i] if len(chunks) == 1 else self._embedded(step, i, weights, leaves)
-            torch.autograd.backward([again[name] for name in slopes], [own[i] for own in slopes.values()])
+        for i, leaves, once in zip(own, held, through, strict=True):
+            again = once if len(own) == 1 else self._embedded(step, i, weights, leaves)
+            torch.autograd.backward([again[name] for name in slopes], [x[i] for x in slopes.values()])
             for name, leaf in leaves.items():
                 total = self.synthetic.values[name].grad
                 assert total is not None
                 if leaf.grad is not None:
-                    total[chunk] += leaf.grad
+                    total[chunks[i]] += leaf.grad
         return terms
+
+    def _of_all(self, through: Sequence[Mapping[str, Tensor]], chunks: Sequence[Tensor]) -> dict[str, Tensor]:
+        """By modality (S, D), of which each rank has some chunks."""
+        if not self.ranks.many:
+            return {name: torch.cat([each[name] for each in through]) for name in self.towers.towers}
+        whole = {
+            name: torch.zeros(sum(map(len, chunks)), tower.embedding, device=self.device)
+            for name, tower in self.towers.towers.items()
+        }
+        for name, x in whole.items():
+            places = self.ranks.share(x.split([len(chunk) for chunk in chunks]))
+            for place, each in zip(places, through, strict=True):
+                place.copy_(each[name].detach())
+        self.ranks.sum_(whole.values())
+        return whole
 
     def notes(self) -> list[str]:
         return [] if self.real_side is None else self.real_side.notes()

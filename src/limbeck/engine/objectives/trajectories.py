@@ -15,6 +15,7 @@ from limbeck.augment import DSA, Draw
 from limbeck.banks.experts import EXPERT_RECIPE, ExpertBank
 from limbeck.engine.objectives.base import Objective
 from limbeck.engine.objectives.step_sizes import StepSizes
+from limbeck.engine.ranks import Ranks
 from limbeck.engine.unroll import Inner, Unrolled, swept, unrolled
 from limbeck.rng import stream
 from limbeck.synthetic.factor import decode
@@ -67,12 +68,19 @@ class TrajectoryMatching(Objective):
     Args:
         progress: show the training of experts that are not there yet.
         rehearse: take untrained networks for experts.
+        ranks: each takes modalities of its own.
     """
 
     def __init__(
-        self, planned: Plan, synthetic: SyntheticSet, *, progress: bool = False, rehearse: bool = False
+        self,
+        planned: Plan,
+        synthetic: SyntheticSet,
+        *,
+        progress: bool = False,
+        rehearse: bool = False,
+        ranks: Ranks | None = None,
     ) -> None:
-        super().__init__(planned, synthetic)
+        super().__init__(planned, synthetic, ranks)
         settings = self.settings
         method: Any = planned.method  # has MTT's settings
         self.modalities = planned.modalities
@@ -114,12 +122,15 @@ class TrajectoryMatching(Objective):
 
     def parts(self, step: int) -> Iterator[dict[str, Tensor]]:
         terms: dict[str, Tensor] = {}
-        for name, value in self.synthetic.values.items():
+        self._steps.slopes = {name: torch.zeros_like(size) for name, size in self.step_sizes.items()}
+        for name in self.ranks.share(list(self.synthetic.values)):
             found, own = self.match(step, name)
-            assert value.grad is not None
-            value.grad += found.inputs[0]
-            self._steps.slopes[name] = found.rates[0]
+            total = self.synthetic.values[name].grad
+            assert total is not None
+            total += found.inputs[0]
+            self._steps.slopes[name] = found.rates[0].to(self._steps.slopes[name])
             terms |= own
+        self.ranks.sum_(self._steps.slopes.values())
         yield terms
 
     def match(self, step: int, name: str) -> tuple[Unrolled, dict[str, Tensor]]:

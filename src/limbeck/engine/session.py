@@ -1,0 +1,108 @@
+"""A run by one process, or by several that ``torchrun`` started: how they come together, and how they part."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from limbeck.engine.launch import Launch, launched
+from limbeck.engine.ranks import Ranks
+from limbeck.errors import ConfigError
+
+if TYPE_CHECKING:
+    from limbeck.engine.links import Links
+
+__all__ = ["together"]
+
+ASKING_SECONDS = 1.0
+"""How long a rank that is interrupted asks whether another has ended."""
+
+
+@contextmanager
+def together(device: str = "auto") -> Iterator[Ranks]:
+    """The ranks of a run, for as long as the block takes.
+
+    Where one rank leaves the block by an error, the others leave it by that error too, and each error's ``said`` is
+    false on the one rank that is to print it. SIGTERM, which a launcher sends when a rank has died, is taken like
+    Ctrl-C.
+
+    Args:
+        device: the run's; "cuda" is every rank's own GPU.
+
+    Raises:
+        ConfigError: a device that the ranks cannot share.
+    """
+    launch = launched()
+    if launch is None:
+        yield Ranks.alone()
+        return
+    own = _own_device(launch, device)
+    from limbeck.engine.links import Links
+
+    with _terminable():
+        links = Links(launch, own)
+        try:
+            yield Ranks(launch.rank, launch.size, links)
+        except BaseException as error:
+            with _deaf():
+                told = _explained(links, error)
+                told.said = not links.leave(told)  # type: ignore[attr-defined]
+            if told is error:
+                raise
+            raise told from error
+        links.close()
+
+
+def _explained(links: Links, error: BaseException) -> BaseException:
+    """The error, or where this rank was told to end because another has died, that."""
+    if isinstance(error, KeyboardInterrupt) and not getattr(error, "agreed", False):
+        return links.known(ASKING_SECONDS) or error
+    return error
+
+
+def _own_device(launch: Launch, name: str) -> torch.device:
+    """This rank's, which it then calls "cuda"."""
+    if name.startswith("cuda:"):
+        raise ConfigError(
+            f"{launch.size} ranks cannot all compute on {name}", where="--device", hint="Use --device cuda or cpu."
+        )
+    if name == "cpu" or not torch.cuda.is_available():
+        return torch.device("cpu")
+    if launch.local >= torch.cuda.device_count():
+        raise ConfigError(
+            f"there are {torch.cuda.device_count()} GPUs for {launch.local + 1} ranks or more on this machine",
+            hint="Start one rank a GPU (--nproc-per-node), or use --device cpu.",
+        )
+    torch.cuda.set_device(launch.local)
+    return torch.device("cuda")
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    with _handled({signal.SIGTERM: signal.default_int_handler}):
+        yield
+
+
+@contextmanager
+def _deaf() -> Iterator[None]:
+    """A launcher says twice that it is to end."""
+    with _handled({signal.SIGINT: signal.SIG_IGN, signal.SIGTERM: signal.SIG_IGN}):
+        yield
+
+
+@contextmanager
+def _handled(handlers: dict[signal.Signals, Any]) -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
