@@ -1,11 +1,12 @@
-# `make demo` distils the embedded data set, scores it and writes a report; `make test` passes the tests.
+# `make demo` distils the embedded data set, scores it and writes a report; `make test` passes the tests;
+# `make docs` builds the pages into site/.
 # Each makes the environment it needs in .venv when it is not there yet.
 
 PYTHON ?= python3
 OUT ?= runs/first
 BIN := .venv/bin
 
-.PHONY: demo test lint
+.PHONY: demo test lint docs
 
 demo: .venv/ready-demo
 	$(BIN)/limbeck distill avdd --data digits --per-class 1 --out $(OUT)
@@ -19,6 +20,9 @@ lint: .venv/ready-dev
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+
+docs: .venv/ready-dev
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 .venv/ready-demo: pyproject.toml constraints.txt
 	test -x $(BIN)/pip || $(PYTHON) -m venv .venv

@@ -106,8 +106,11 @@ def card(name: str) -> str:
 def settings(name: str) -> str:
     """The method's own settings, and those of the loop that come with it."""
     method = method_class(name)
-    own, told = dataclasses.fields(method), dict(_documented(method))
-    rows = [[f"`--method.{f.name.replace('_', '-')}`", shown(f.default), told.get(f.name, "")] for f in own]
+    told, sized = dict(_documented(method)), [method().for_budget(budget) for budget in budgets(method)]
+    rows = []
+    for f in dataclasses.fields(method):
+        option = f"`--method.{f.name.replace('_', '-')}`"
+        rows.append([option, over_budgets([getattr(s, f.name) for s in sized], method), told.get(f.name, "")])
     found = [folded(f"Settings of `{name}`", table(["setting", "default", "what, and whence"], rows))] if rows else []
     if method.kind != "coreset":
         found.append(folded("The loop it comes with, at the paper's size", loop(method)))
@@ -116,20 +119,32 @@ def settings(name: str) -> str:
 
 def loop(method: type[Method]) -> str:
     """Settings of the run with a method, and who says so. Presets for small media go over what is published."""
-    by_pairs = method.by == ("pairs",)
-    sizes = (100, 200, 500) if by_pairs else (1, 10, 20)
-    published = {n: method.published(Budget(**{"pairs" if by_pairs else "per_class": n})) for n in sizes}
+    published = [method.published(budget) for budget in budgets(method)]
     engine = {f.name: f.default for f in dataclasses.fields(RunSettings)}
     rows = []
     for name in LOOP:
-        values = [published[n].get(name, method.defaults.get(name, engine[name])) for n in sizes]
-        own = name in method.defaults or any(name in found for found in published.values())
-        value = shown(values[0])
-        if len(set(map(str, values))) > 1:
-            value = ", ".join(f"{shown(v)} at {n}" for v, n in zip(values, sizes, strict=True))
-        if value not in ("-", "") or own:
-            rows.append([f"`--{name.replace('_', '-')}`", value, "the method's" if own else "the engine's, as in AVDD"])
+        values = [found.get(name, method.defaults.get(name, engine[name])) for found in published]
+        own = name in method.defaults or any(name in found for found in published)
+        if own or engine[name] is not None:
+            whose = "the method's" if own else "the engine's, as in AVDD"
+            rows.append([f"`--{name.replace('_', '-')}`", over_budgets(values, method), whose])
     return table(["setting", "value", "whose"], rows)
+
+
+def budgets(method: type[Method]) -> list[Budget]:
+    """The published ones."""
+    if method.by == ("pairs",):
+        return [Budget(pairs=n) for n in (100, 200, 500)]
+    return [Budget(per_class=n) for n in (1, 10, 20)]
+
+
+def over_budgets(values: list[Any], method: type[Method]) -> str:
+    """One value, or one for each published budget."""
+    words = [shown(value) for value in values]
+    if len(set(words)) == 1:
+        return words[0]
+    sizes = [budget.pairs or budget.per_class for budget in budgets(method)]
+    return "; ".join(f"{word} at {size}" for word, size in zip(words, sizes, strict=True))
 
 
 def fields(where: str, prefix: str = "--") -> str:
@@ -152,6 +167,8 @@ def shown(value: Any) -> str:
         return str(value).lower()
     if value == RunSettings.augment:
         return "DSA"
+    if isinstance(value, tuple):
+        return ", ".join(map(shown, dict.fromkeys(value)))  # sound, and everything else
     return "none" if value == "" else f"{value:g}" if isinstance(value, float) else str(value)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +70,7 @@ TO_REACH = """
 (() => {
   const all = [...document.querySelectorAll("*")];
   return all.filter(e => e.matches("a[href], button, summary, audio[controls], input, select, [tabindex='0']")
-    && e.checkVisibility() && !e.disabled).map(e => [all.indexOf(e), e.outerHTML.slice(0, 80)]);
+    && e.checkVisibility() && !e.disabled && e.tabIndex >= 0).map(e => [all.indexOf(e), e.outerHTML.slice(0, 80)]);
 })()
 """
 
@@ -143,5 +144,5 @@ def looks_right(shot: Picture, found: list[tuple[str, float, float, float, float
         seen = shot[round(top) : round(bottom), round(left) : round(right)]
         assert seen.size, name
         assert seen.std() > 3, name
-    for (_, _, _, _, above), (name, _, below, _, _) in zip(found, found[1:], strict=False):
+    for (_, _, _, _, above), (name, _, below, _, _) in pairwise(found):
         assert below >= above - 1, name

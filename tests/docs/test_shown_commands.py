@@ -46,6 +46,12 @@ def test_links_lead_somewhere(page):
         assert "://" in target or (page.parent / target).exists(), target
 
 
+def test_tests_that_are_named_are_there():
+    for page in PAGES:
+        for named in re.findall(r"`((?:tests|benchmarks)/[\w/]+(?:\.py)?)`", page.read_text(encoding="utf-8")):
+            assert (ROOT / named).exists(), (page.name, named)
+
+
 def test_a_study_shown_is_a_study():
     import yaml
 

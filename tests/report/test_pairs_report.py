@@ -157,7 +157,7 @@ def test_nothing_is_embedded_for_a_page(store, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("provenance", "words"),
     [
-        ({"data": {"path": "/nowhere"}}, "no such data set"),
+        ({"data": {"path": "/nowhere"}}, "is not here"),
         ({"data": {}}, "does not say what it was made from"),
         ({"settings": {}}, "which encoder"),
         ({"settings": {"captions": "no-such"}}, "unknown sentence encoder"),

@@ -33,7 +33,7 @@ def toy_set(toy):
         values = {n: x + away * torch.randn(x.shape, generator=draw) for n, x in values.items()}
         about = {
             "method": "dm",
-            "settings": {"per_class": 3, **settings},
+            "settings": {"per_class": 3, "channels": 8, **settings},
             "data": {"name": "toy", "path": str(toy.path), "hash": toy.data_hash},
             "steps_done": 5,
         }
@@ -106,8 +106,6 @@ def test_tsne_is_the_same_each_time(toy_set, monkeypatch):
 
 @pytest.mark.usefixtures("quick")
 def test_the_encoder_of_the_run_is_used_and_named(toy_set, monkeypatch):
-    fresh = project(toy_set(), None, "tsne", "cpu")
-    assert (fresh.encoder, fresh.stand_in) == ("patches", True)
     asked = []
 
     def frozen_encoders(source, modalities, name, **options):
@@ -116,7 +114,8 @@ def test_the_encoder_of_the_run_is_used_and_named(toy_set, monkeypatch):
 
     real = frozen.frozen_encoders
     monkeypatch.setattr(frozen, "frozen_encoders", frozen_encoders)
-    assert project(toy_set(encoder="imagebind", pretrained="none"), None, "tsne", "cpu").stand_in is False
+    found = project(toy_set(encoder="imagebind", pretrained="none"), None, "tsne", "cpu")
+    assert found.through == "the run's frozen encoder patches"
     project(toy_set(encoder="aligned"), None, "tsne", "cpu")
     assert asked == [("imagebind", "none"), ("aligned", "auto")]
 
@@ -163,7 +162,7 @@ def test_the_page_shows_it_where_it_is_asked_for(toy_set, tmp_path, capsys):
     assert main(["report", str(folder), "--projection", "tsne"]) == 0
     page = " ".join((folder / "report.html").read_text(encoding="utf-8").split())
     assert 'aria-label="t-SNE of image: 80 real items, 12 as the set began, 12 of the set, coloured by class"' in page
-    assert "the frozen encoder <code>patches</code> (a stand-in: the run named no encoder" in page
+    assert "t-SNE of embeddings through a ConvNet of 8 channels a modality trained on the whole real set" in page
     assert page.count('class="hole"') == 2 * 4 + 1  # and one in the key
     assert 'href="#plane"' in page
     capsys.readouterr()
@@ -186,7 +185,7 @@ def test_a_real_set_that_is_gone_is_told(toy, toy_set, tmp_path):
 def test_pairs_have_one_colour(toy):
     rows = toy.rows("train")[:6]
     values = {n: toy.batch(n, rows) for n in toy.modalities}
-    about = {"settings": {"pairs": 6}, "data": {"path": str(toy.path), "hash": toy.data_hash}, "steps_done": 5}
+    about = {"settings": {"pairs": 6, "channels": 8}, "data": {"path": str(toy.path), "hash": toy.data_hash}, "steps_done": 5}
     found = project(SyntheticSet(dict(toy.modalities), values, provenance=about), None, "tsne", "cpu")
     assert (found.legend, found.more) == ([], 0)
     assert [len(panel.real) for panel in found.panels] == [1, 1]

@@ -26,21 +26,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     from limbeck.cli.parser import parse
     from limbeck.cli.verbs import VERBS
+    from limbeck.engine.launch import refuse_many, speaks
 
     verb = ""
     try:
         verb, options = parse(list(sys.argv[1:] if arguments is None else arguments))
+        refuse_many(verb)
         VERBS[verb](options)
     except LimbeckError as error:
-        print(f"limbeck: {error}", file=sys.stderr)
+        if speaks(error):
+            print(f"limbeck: {error}", file=sys.stderr)
         return error.exit_code
-    except KeyboardInterrupt:
-        print(f"limbeck: interrupted.{RESUMED.get(verb, '')}", file=sys.stderr)
+    except KeyboardInterrupt as error:
+        if speaks(error):
+            print(f"limbeck: interrupted.{RESUMED.get(verb, '')}", file=sys.stderr)
         return 130
     except BrokenPipeError:  # the reader of our output has gone, as in `limbeck methods | head`
         sys.stderr.close()
         return 1
     except OSError as error:
+        if not speaks(error):
+            return 1
         print(f"limbeck: {error.filename or 'input or output'}: {error.strerror or error}", file=sys.stderr)
         return 1
     return 0

@@ -18,13 +18,15 @@ __all__ = ["VERBS"]
 
 
 def _distill(options: Namespace) -> None:
+    from limbeck.engine.launch import speaks
     from limbeck.engine.run import distill
 
     name, chosen, settings = _told(options)
     if not chosen.out:
         raise ConfigError("no --out", hint="Say which folder the run is to fill.")
     synthetic = distill(name, out=chosen.out, resume=chosen.resume, progress=True, **settings)
-    show.done(synthetic, Path(chosen.out))
+    if speaks():
+        show.done(synthetic, Path(chosen.out))
 
 
 def _estimate(options: Namespace) -> None:

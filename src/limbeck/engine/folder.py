@@ -60,14 +60,15 @@ def log(folder: Path, text: str) -> None:
         file.write(f"{time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())} {text}\n")
 
 
-def begin(folder: Path, planned: Plan) -> None:
-    """Write down what the run is."""
+def begin(folder: Path, planned: Plan, ranks: int = 1) -> None:
+    """Write down what the run is, and how many processes share it."""
+    shared = {"ranks": ranks} if ranks > 1 else {}
     write_json(
         folder / "run.json",
         {
             "method": planned.method.name,
             "data": {"name": planned.store.name, "path": str(planned.store.path), "hash": planned.store.data_hash},
-            "numerics": planned.numerics.to_dict(),
+            "numerics": planned.numerics.to_dict() | shared,
             "hash": planned.hash,
             "versions": versions(),
             "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),

@@ -7,7 +7,11 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-__all__ = ["interruptible"]
+__all__ = ["Interrupted", "interruptible"]
+
+
+class Interrupted(KeyboardInterrupt):
+    """Between two steps; of several ranks, all of them after the same one."""
 
 
 @contextmanager

@@ -91,10 +91,10 @@ class Links:
 
     def leave(self, error: BaseException) -> bool:
         """Says on the board why this rank ends; whether it is the first to."""
-        about: dict[str, Any] = {"kind": type(error).__name__, "rank": self.rank}
+        about: dict[str, Any] = {"kind": "KeyboardInterrupt", "rank": self.rank}
         if isinstance(error, LimbeckError):
             where = None if error.where is None else str(error.where)
-            about |= {"what": error.what, "where": where, "hint": error.hint}
+            about |= {"kind": type(error).__name__, "what": error.what, "where": where, "hint": error.hint}
         elif not isinstance(error, KeyboardInterrupt):
             about |= {"kind": "RankError", "what": f"{type(error).__name__}: {error}", "where": None, "hint": AGAIN}
         try:
@@ -172,7 +172,8 @@ class Links:
 @cache
 def _store() -> Store:
     """The launcher's, or rank 0's where there is none."""
-    return next(iter(rendezvous("env://")))[0]
+    store: Store = next(iter(rendezvous("env://")))[0]
+    return store
 
 
 def _ended(pid: int) -> bool:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from limbeck.engine.interrupt import Interrupted
 from limbeck.engine.launch import Launch, launched
 from limbeck.engine.ranks import Ranks
 from limbeck.errors import ConfigError
@@ -60,7 +61,7 @@ def together(device: str = "auto") -> Iterator[Ranks]:
 
 def _explained(links: Links, error: BaseException) -> BaseException:
     """The error, or where this rank was told to end because another has died, that."""
-    if isinstance(error, KeyboardInterrupt) and not getattr(error, "agreed", False):
+    if isinstance(error, KeyboardInterrupt) and not isinstance(error, Interrupted):
         return links.known(ASKING_SECONDS) or error
     return error
 

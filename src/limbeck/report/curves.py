@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Chart", "Line", "line_chart", "loss_chart"]
+__all__ = ["Chart", "Line", "line_chart", "loss_chart", "score_chart"]
 
 WIDTH, HEIGHT, LEFT, BOTTOM, TOP, RIGHT = 720, 280, 64, 34, 14, 14
 POINTS = 300
@@ -29,7 +29,8 @@ class Line:
 
 @dataclass(frozen=True)
 class Chart:
-    """A chart ready for the template: tick positions with their words, and lines."""
+    """A chart ready for the template: tick positions with their words, and lines; where the one step is that is marked
+    (None: none)."""
 
     lines: list[Line]
     x_ticks: list[tuple[float, str]]
@@ -42,6 +43,7 @@ class Chart:
     right: int = WIDTH - RIGHT
     top: int = TOP
     base: int = HEIGHT - BOTTOM
+    rule: float | None = None
 
 
 def loss_chart(metrics: Sequence[Mapping[str, Any]]) -> Chart | None:
@@ -55,11 +57,35 @@ def loss_chart(metrics: Sequence[Mapping[str, Any]]) -> Chart | None:
     return line_chart(series, steps=len(metrics))
 
 
-def line_chart(series: Mapping[str, Sequence[tuple[float, float]]], *, steps: int = 0) -> Chart | None:
+def score_chart(
+    looks: Sequence[tuple[float, float]], metrics: Sequence[Mapping[str, Any]], kept: object
+) -> Chart | None:
+    """Scores at (step, score) looks above the losses of the same run, step under step; None with fewer than two.
+
+    Args:
+        metrics: one mapping a step, for the first and the last of them.
+        kept: the step whose set was kept, where it is one.
+    """
+    if len(looks) < 2:
+        return None
+    steps = [float(step["step"]) for step in metrics]
+    mark = float(kept) if isinstance(kept, int) and not isinstance(kept, bool) else None
+    ends = (min(steps), max(steps)) if steps else None
+    return line_chart({"validation": looks}, steps=len(looks), ends=ends, mark=mark)
+
+
+def line_chart(
+    series: Mapping[str, Sequence[tuple[float, float]]],
+    *,
+    steps: int = 0,
+    ends: tuple[float, float] | None = None,
+    mark: float | None = None,
+) -> Chart | None:
     """Lines of (step, value) points; None without a point. The scale is logarithmic where values differ widely.
 
     Args:
         steps: what the chart says it is over.
+        ends: steps that are on it in any case. mark: a step that is marked, if it is on it.
     """
     series = {name: _thinned(points) for name, points in series.items() if points}
     everything = [value for points in series.values() for _, value in points]
@@ -72,7 +98,7 @@ def line_chart(series: Mapping[str, Sequence[tuple[float, float]]], *, steps: in
         low = 0.0
     margin = 0.04 * (high - low) or max(abs(high), 1.0) * 0.1
     low, high = low - (margin if low else 0), high + margin
-    places = [step for points in series.values() for step, _ in points]
+    places: list[float] = [*(ends or ()), *(step for points in series.values() for step, _ in points)]
     start, end = min(places), max(max(places), min(places) + 1)
 
     def x(step: float) -> float:
@@ -94,6 +120,7 @@ def line_chart(series: Mapping[str, Sequence[tuple[float, float]]], *, steps: in
         y_ticks=[(y(v), _short(v)) for v in levels],
         logarithmic=logarithmic,
         steps=steps,
+        rule=x(mark) if mark is not None and start <= mark <= end else None,
     )
 
 

@@ -59,7 +59,6 @@ class Card:
         return sorted({near.label for near in self.near if self.label and near.label not in ("", self.label)})
 
 
-
 @dataclass(frozen=True)
 class Group:
     """The items of a class, or all of a set by pair."""

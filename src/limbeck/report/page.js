@@ -48,8 +48,8 @@
   const beside = (cell) => {
     const view = cell.closest(".view"), set = cell.closest("[data-set]"), place = [...view.children].indexOf(cell);
     if (!set) return [{ cell, what: "" }];
-    const found = [...set.parentElement.querySelectorAll(`[data-set] > [data-modality="${view.dataset.modality}"]`)];
-    return found.map((other) => ({ cell: other.children[place], what: other.parentElement.dataset.set })).filter((x) => x.cell);
+    const found = [...set.parentElement.querySelectorAll(`[data-set] [data-modality="${view.dataset.modality}"]`)];
+    return found.map((other) => ({ cell: other.children[place], what: other.closest("[data-set]").dataset.set })).filter((x) => x.cell);
   };
   const leading = [...document.querySelectorAll(".view > .cell")].filter((cell) => beside(cell)[0].cell === cell);
   const modality = (cell) => cell.closest(".view").dataset.modality;
@@ -78,7 +78,7 @@
     name.textContent = cell.dataset.name;
     count.textContent = `${alike.indexOf(cell) + 1} of ${alike.length}`;
     stage.replaceChildren(...beside(cell).map(plate));
-    words.replaceChildren(...(card ? [...card.querySelectorAll(".captions, .captions + .began")] : []).map((list) => list.cloneNode(true)));
+    words.replaceChildren(...(card ? [...card.querySelectorAll(".captions, .began:not(.side > *)")] : []).map((list) => list.cloneNode(true)));
     turn.hidden = others.length < 2;
     turn.textContent = "Show the " + others[(others.indexOf(modality(cell)) + 1) % others.length];
     turn.setAttribute("aria-label", turn.textContent);

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import json
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,26 +11,28 @@ from typing import Any
 
 from limbeck.evaluation.result import binomial_error
 from limbeck.files import write_bytes, writing_to
-from limbeck.modalities import Audio, Depth, Image, Text
+from limbeck.modalities import Text
+from limbeck.report.about import facts, fixed, flat, origin, use
 from limbeck.report.budget import budgets_of
 from limbeck.report.cost import cost_of
-from limbeck.report.curves import line_chart, loss_chart
+from limbeck.report.curves import loss_chart, score_chart
 from limbeck.report.gallery import build_gallery
 from limbeck.report.projection import check_projection, plane_of
 from limbeck.report.read import Run, read_run
 from limbeck.report.recalls import recall_grid
 from limbeck.report.scores import Table, confusion_table, score_table
 from limbeck.report.similarity import similarity_heat
-from limbeck.units import scaled
 
 __all__ = ["render_page", "write_report"]
 
 HERE = Path(__file__).parent
 TEMPLATES = HERE / "templates"
+LONG = ("settings", "real_items")
+"""Of the provenance: what stands elsewhere on the page, and a name for each real item."""
 
 
 def write_report(
-    run_folder: str | Path, out: str | Path | None = None, *, projection: str = "auto", progress: bool = False
+    run_folder: str | Path, out: str | Path | None = None, *, projection: str = "none", progress: bool = False
 ) -> Path:
     """Write the report of a finished run.
 
@@ -42,7 +43,7 @@ def write_report(
         out: the HTML file; by default ``report.html`` in the run folder.
         projection: "tsne" or "umap" to see real and synthetic items in the plane, which needs the real set where it
             was and trains a network on it once; "auto" is t-SNE where that is quick, and says so where it is not;
-            "none" needs nothing but the folder.
+            "none" needs nothing but the folder. The command line takes "auto" by default.
 
     Returns:
         The file, replaced in one step.
@@ -103,9 +104,7 @@ def _content(run: Run) -> dict[str, Any]:
         "method": method,
         "data": str(data.get("name", "data")) if isinstance(data, Mapping) else str(data),
         "name": run.folder.resolve().name,
-        "load_name": json.dumps(run.folder.resolve().name, ensure_ascii=False),
-        "shell_name": shlex.quote(run.folder.resolve().name),
-        "facts": _facts(run),
+        "facts": facts(run),
         "scores": scores,
         "grid": recall_grid(scores),
         "cost": cost_of(run.folder, run.metrics, run.result, run.whole),
@@ -119,39 +118,16 @@ def _content(run: Run) -> dict[str, Any]:
         "shapes": [f"{m.name} {' × '.join(map(str, m.shape))}" for m in synthetic.modalities.values()],
         "has_sound": any(m.kind == "audio" for m in synthetic.modalities.values()),
         "chart": loss_chart(run.metrics),
-        "looks": line_chart({"validation": run.looks}, steps=len(run.looks)) if len(run.looks) > 1 else None,
+        "looks": score_chart(run.looks, run.metrics, provenance.get("steps_done")),
         "kept": provenance.get("steps_done"),
         "taken": provenance.get("steps_taken"),
-        "files": _files(run),
+        "fixed": fixed(run),
+        "use": use(run),
+        "origin": origin(run),
         "missing": run.missing,
-        "settings": _flat({k: v for k, v in run.config.items() if k != "data"}),
-        "provenance": _flat({**{k: v for k, v in provenance.items() if k != "settings"}, "run": run.about}),
+        "settings": flat({k: v for k, v in run.config.items() if k != "data"}),
+        "provenance": flat({**{k: v for k, v in provenance.items() if k not in LONG}, "run": run.about}),
     }
-
-
-def _facts(run: Run) -> list[tuple[str, str, str]]:
-    """(value, unit, what it is) of the tiles under the title."""
-    synthetic = run.synthetic
-    settings = synthetic.provenance.get("settings")
-    pairs = isinstance(settings, Mapping) and settings.get("pairs") is not None
-    by_class = synthetic.labels is not None and not pairs  # chosen pairs may have labels too
-    items, decoded = len(synthetic), len(synthetic) * synthetic.factor**2
-    per = f"{items / len(synthetic.classes):g} for each of {len(synthetic.classes)} classes" if by_class else "by pair"
-    facts = [(f"{items:,}", "item" if items == 1 else "items", per)]
-    if synthetic.factor > 1:
-        facts.append((f"{decoded:,}", "decoded", f"factor {synthetic.factor}: each item holds {synthetic.factor**2}"))
-    facts.append((*scaled(synthetic.bytes), "of learnt numbers"))
-    if run.metrics:
-        facts.append((f"{len(run.metrics):,}", "steps", "of the synthetic set"))
-    return facts
-
-
-def _files(run: Run) -> str:
-    """What an export writes beside ``labels.csv``."""
-    modalities = run.synthetic.modalities.values()
-    kinds = {"PNG" if isinstance(m, Image | Depth) else "WAV" if isinstance(m, Audio) else "NPY" for m in modalities}
-    kinds |= set() if run.synthetic.similarity is None else {"NPY"}
-    return ", ".join(kind for kind in ("PNG", "WAV", "NPY") if kind in kinds)
 
 
 def _honest(scores: Table | None, result: Mapping[str, Any] | None) -> str:
@@ -171,14 +147,3 @@ def _honest(scores: Table | None, result: Mapping[str, Any] | None) -> str:
         f"sets distilled from other seeds spread more, so compare methods over several sets.{few}"
         + "".join(f" {note}" for note in result.get("notes", ()))
     )
-
-
-def _flat(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
-    """Nested settings as (dotted name, value) rows."""
-    rows: list[tuple[str, str]] = []
-    for name, value in values.items():
-        if isinstance(value, Mapping):
-            rows += _flat(value, f"{prefix}{name}.")
-        elif value is not None and value != "":
-            rows.append((f"{prefix}{name}", value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)))
-    return rows

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from limbeck.errors import FormatError
 from limbeck.evaluation.comparison import footnotes, title
 from limbeck.report.page import TEMPLATES, render_page
 from limbeck.report.study_gallery import side_by_side
@@ -53,8 +54,8 @@ class Cost:
 
 def _content(study: Study, path: Path) -> dict[str, Any]:
     about = study.about
-    tables = [(one, panels_of(one)) for one in study.comparisons]
-    panels = [panel for _, found in tables for panel in found]
+    tables = _tables(study)
+    panels = [panel for *_, found in tables for panel in found]
     data, name = about.get("data"), str(about["name"])
     budgets = list(dict.fromkeys(cell.budget for cell in sorted(study.cells, key=lambda cell: cell.amount)))
     folder = study.folder.resolve().name
@@ -70,7 +71,7 @@ def _content(study: Study, path: Path) -> dict[str, Any]:
         ],
         "facts": _facts(study, panels),
         "several": len(panels) > 1,
-        "tables": [(title(one), footnotes(one), found) for one, found in tables if found],
+        "tables": tables,
         "panels": panels,
         "sides": side_by_side(study),
         "cells": [(cell, _link(study, cell, path)) for cell in study.cells],
@@ -82,6 +83,15 @@ def _content(study: Study, path: Path) -> dict[str, Any]:
         "shell_name": shlex.quote(folder),
         "example": f"{folder}/{done[0].run}" if done else "",
     }
+
+
+def _tables(study: Study) -> list[tuple[str, list[str], list[Panel]]]:
+    """Of each comparison with a row: what its scores have in common, its notes, its panels."""
+    try:
+        told = [(title(one), footnotes(one), panels_of(one)) for one in study.comparisons]
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+        raise FormatError(f"no comparison of scores ({error!r})", where=study.folder / "comparison.json") from error
+    return [(words, notes, panels) for words, notes, panels in told if panels]
 
 
 def _facts(study: Study, panels: Sequence[Panel]) -> list[tuple[str, str, str]]:

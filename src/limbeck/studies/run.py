@@ -101,16 +101,15 @@ def _work(
     for cell in [cell for cell in queue.waiting if cell.name in refused]:
         queue.waiting.remove(cell)
         ended(cell.name, _failed(refused[cell.name]))
+    start, before = time.monotonic(), queue.settled
     if not queue.waiting:
         return
     with hands.pool(read, threads, len(queue.waiting)) as pool:
         while True:
-            for cell in queue.orphans():
-                error = read_state(folder, str(cell.made_of))["error"]
-                ended(
-                    cell.name,
-                    {"state": "failed", "error": {**error, "what": f"{cell.made_of} failed, on which it stands"}},
-                )
+            for orphan in queue.orphans():
+                error = read_state(folder, str(orphan.made_of))["error"]
+                what = f"it stands on {orphan.made_of}, which failed"
+                ended(orphan.name, {"state": "failed", "error": {**error, "what": what, "hint": None}})
             while pool.free and (cell := queue.take()) is not None:
                 pool.start(Job(folder, read, cell, threads))
             if not pool.busy:

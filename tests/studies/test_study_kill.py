@@ -1,0 +1,92 @@
+"""A study killed with all its processes, or interrupted, goes on: the same tables, and what was done is not touched."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import limbeck
+from limbeck.studies.cells import read_state
+
+DEADLINE = 120.0
+
+
+def started(tiny: dict, out: Path, *more: str) -> subprocess.Popen:
+    """`limbeck study`, in a process group of its own."""
+    file = out.with_suffix(".json")
+    file.write_text(json.dumps(tiny))
+    command = [sys.executable, "-m", "limbeck", "study", str(file), "--out", str(out), "--workers", "2", *more]
+    return subprocess.Popen(command, start_new_session=True, stderr=subprocess.PIPE, text=True)
+
+
+def done(out: Path) -> list[str]:
+    names = sorted(path.stem for path in (out / "cells").glob("*.json"))
+    return [name for name in names if read_state(out, name)["state"] == "done"]
+
+
+def wait_for(process: subprocess.Popen, ready) -> None:
+    start = time.monotonic()
+    while not ready():
+        assert process.poll() is None, process.communicate()[1]
+        assert time.monotonic() - start < DEADLINE
+        time.sleep(0.01)
+
+
+def end(process: subprocess.Popen) -> str:
+    """What it said, once it and all it started are gone: its pipe is theirs."""
+    return process.communicate(timeout=DEADLINE)[1]
+
+
+def timeless(found: object) -> object:
+    if isinstance(found, dict):
+        return {k: timeless(v) for k, v in found.items() if k != "seconds"}
+    return [timeless(one) for one in found] if isinstance(found, list) else found
+
+
+@pytest.fixture(scope="module")
+def whole(toy, tmp_path_factory):
+    """The uninterrupted study's comparison."""
+    from tests.studies.conftest import TINY
+
+    return limbeck.study({"data": str(toy.path), **TINY}, tmp_path_factory.mktemp("whole") / "out", workers=2)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+def test_a_killed_study_goes_on(tiny, tmp_path, whole, number):
+    tiny |= {"name": "study"}
+    out = tmp_path / "out"
+    process = started(tiny, out)
+    wait_for(process, lambda: len(done(out)) >= 2)
+    os.killpg(process.pid, number)
+    said = end(process)
+    assert process.returncode == (-9 if number == signal.SIGKILL else 130)
+    assert ("--resume" in said) == (number == signal.SIGINT)
+    assert "Traceback" not in said
+    finished = done(out)
+    assert 2 <= len(finished) < len(whole["cells"])
+    files = [p for n in finished for p in (out / "runs" / n).rglob("*") if p.is_file()]
+    files += [out / "cells" / f"{name}.json" for name in finished]
+    before = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in files}
+    again = limbeck.study(tiny, out, workers=1, resume=True)
+    assert {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in files} == before
+    assert timeless(again) == timeless(whole)
+    assert json.loads((out / "comparison.json").read_text()) == again
+
+
+def test_workers_do_not_outlive_their_study(tiny, tmp_path):
+    """Killed alone, without its group."""
+    tiny |= {"methods": [{"name": "dm", "settings": {"steps": 100_000}}], "baseline": None, "per_class": 1}
+    out = tmp_path / "out"
+    process = started(tiny, out)
+    wait_for(process, lambda: (out / "runs" / "dm-1-s0" / "metrics.jsonl").exists())
+    process.kill()
+    end(process)  # the workers hold the pipe until they are gone
+    assert not done(out)
