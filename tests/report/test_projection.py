@@ -185,7 +185,11 @@ def test_a_real_set_that_is_gone_is_told(toy, toy_set, tmp_path):
 def test_pairs_have_one_colour(toy):
     rows = toy.rows("train")[:6]
     values = {n: toy.batch(n, rows) for n in toy.modalities}
-    about = {"settings": {"pairs": 6, "channels": 8}, "data": {"path": str(toy.path), "hash": toy.data_hash}, "steps_done": 5}
+    about = {
+        "settings": {"pairs": 6, "channels": 8},
+        "data": {"path": str(toy.path), "hash": toy.data_hash},
+        "steps_done": 5,
+    }
     found = project(SyntheticSet(dict(toy.modalities), values, provenance=about), None, "tsne", "cpu")
     assert (found.legend, found.more) == ([], 0)
     assert [len(panel.real) for panel in found.panels] == [1, 1]

@@ -19,11 +19,7 @@ SMALL_NODE = {"num_cpus": 1, "object_store_memory": 80 * 2**20}
 QUICK = {f"health_check_{name}": n for name, n in (("initial_delay_ms", 0), ("period_ms", 500), ("timeout_ms", 500))}
 """A lost node is noticed in seconds, not in half a minute."""
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.filterwarnings("ignore::FutureWarning:ray"),
-    pytest.mark.filterwarnings("ignore::DeprecationWarning:ray"),
-]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")

@@ -94,7 +94,7 @@ def test_the_widest_range_there_is_stays_finite():
 
 def test_what_half_precision_cannot_hold_is_refused_by_name():
     one = made(factor=1e5)
-    with pytest.raises(NumericsError, match="image reaches .* half precision ends at 65504") as caught:
+    with pytest.raises(NumericsError, match=r"image reaches .* half precision ends at 65504") as caught:
         one.stored_as("fp16")
     assert "uint8" in caught.value.hint
     assert one.stored_as("uint8").storage == {"image": "uint8", "text": "uint8"}

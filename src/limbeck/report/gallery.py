@@ -141,8 +141,9 @@ def _rendered(
             told = [_said(n, _label(synthetic, row)) for row, item in zip(rows, near.found, strict=True) for n in item]
             heard = plan.each[-1]
             _add(real, real_views(modality, near.values[name], count, limits, heard, told, compact=plan.compact))
-        if isinstance(modality, Audio) and plan.each[0] < count:
-            unheard.append(f"{plan.each[0]} of the {count} sounds in each item can be played here.")
+        if isinstance(modality, Audio) and min(plan.each) < count:
+            beside = f", {plan.each[-1]} of those beside it" if plan.each[-1] < plan.each[0] else ""
+            unheard.append(f"{plan.each[0]} of the {count} sounds in each item can be played here{beside}.")
     return distilled, before, real, unheard
 
 

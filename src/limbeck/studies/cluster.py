@@ -51,7 +51,7 @@ class Cluster:
             if self.address is None:
                 told |= {"include_dashboard": False, "object_store_memory": STORE_BYTES}
             try:
-                ray.init(address=self.address, **told)
+                ray.init(address=self.address or "local", **told)
             except (ConnectionError, ValueError, RuntimeError) as error:
                 raise ConfigError(
                     f"no Ray cluster answers ({error})", where="--address", hint="`ray start --head` starts one."
