@@ -6,7 +6,7 @@ python -m benchmarks.storage runs/avdd/1/0 runs/avdd/1/1 runs/avdd/1/2 --out run
 Each run's set is kept as fp32, fp16 and uint8 and scored under one protocol with the same students; beside each stand
 real items drawn at random (``limbeck distill random --bytes``), as many as ship in its bytes. Differences are paired by
 set and student seed: over sets where there are several runs, else over students. Prints Markdown, leaves the runs in
-``--out``, and takes up what is there.
+``--out``, and takes up the sets that are there.
 """
 
 from __future__ import annotations

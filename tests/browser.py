@@ -6,6 +6,7 @@ A test module takes part by ``from tests.browser import browser  # noqa: F401``.
 from __future__ import annotations
 
 import shutil
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -33,7 +34,7 @@ def browser() -> Iterator[Any]:
     Not one a session: while Playwright is at work its thread has a running event loop, which other tests' libraries
     would stumble over.
     """
-    path = next(filter(None, map(shutil.which, NAMES)), None)
+    path = next((path for name in NAMES if (path := shutil.which(name)) and _answers(path)), None)
     if path is None:
         pytest.skip(f"no browser: none of {', '.join(NAMES)} is installed")
     playwright = pytest.importorskip("playwright.sync_api", reason="no browser: Playwright is not installed")
@@ -41,6 +42,11 @@ def browser() -> Iterator[Any]:
         chromium = driver.chromium.launch(executable_path=path, args=list(SWITCHES))
         yield chromium
         chromium.close()
+
+
+def _answers(path: str) -> bool:
+    """Whether it is a browser, not a stand-in that says where to get one."""
+    return subprocess.run([path, "--version"], capture_output=True, check=False).returncode == 0
 
 
 @contextmanager

@@ -86,6 +86,15 @@ def load_pictures(page: Any) -> int:
     }""")
 
 
+def until(page: Any, condition: str) -> None:
+    """Waits for a condition in JavaScript; Playwright's own way of waiting runs into the page's policy on scripts."""
+    page.evaluate(f"""() => new Promise((done, give_up) => {{
+      const look = () => {condition} ? done() : requestAnimationFrame(look);
+      look();
+      setTimeout(() => give_up(new Error("never came")), 10000);
+    }})""")
+
+
 def sideways(page: Any) -> int:
     """Pixels by which the page is wider than its window."""
     return page.evaluate("document.documentElement.scrollWidth - innerWidth")

@@ -25,7 +25,7 @@ def main() -> None:
     started = time.perf_counter()
     limbeck.distill(
         options.method, options.data, per_class=options.per_class, out=out / "set", seed=options.seed,
-        steps=options.steps, threads=options.threads, resume=(out / "set").exists(),
+        steps=options.steps, threads=options.threads, kernels=options.kernels, resume=(out / "set").exists(),
     )  # fmt: skip
     distilling = time.perf_counter() - started
     rows = []
@@ -47,7 +47,7 @@ def trained(candidate: str, target: str | Path, options: argparse.Namespace) -> 
     name, _, width = candidate.partition(":")
     result = limbeck.evaluate(
         target, students=[name], channels=int(width) if width else None, seeds=range(options.seeds), split="validation",
-        data=None if target == options.data else options.data, threads=options.threads,
+        threads=options.threads, kernels=options.kernels,
     )  # fmt: skip
     return {"mean": result["mean"]["fused"], "std": result["std"]["fused"] or 0.0, "seconds": result["seconds"]}
 
@@ -97,6 +97,7 @@ def read_options() -> argparse.Namespace:
         "--candidates", default=CANDIDATES, help="students, with a width after a colon if they have one"
     )
     parser.add_argument("--threads", type=int, help="of the CPU (default: its cores)")
+    parser.add_argument("--kernels", default="auto", help="literal needs no compiling, which short runs do not repay")
     parser.add_argument("--out", default="runs/architecture_search")
     return parser.parse_args()
 

@@ -75,7 +75,7 @@ def test_it_says_what_it_is(name):
     assert card["title"]
     assert card["description"]
     assert card["kind"] in ("coreset", "distillation", "control")
-    assert set(card["by"]) <= {"class", "pairs"}
+    assert set(card["by"]) <= {"class", "pairs", "bytes"}
 
 
 @pytest.mark.parametrize("name", ALL)

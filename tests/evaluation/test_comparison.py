@@ -22,7 +22,7 @@ def table(tmp_path):
 
 
 def test_formats_say_what_the_numbers_are(table):
-    for form in ("markdown", "latex"):
+    for form in ("table", "markdown", "latex"):
         text = as_text(table, form)
         for part in (
             "retrieval-mdm v1, last epoch, test split of tiny",
@@ -39,7 +39,9 @@ def test_formats_say_what_the_numbers_are(table):
     latex = as_text(table, "latex")
     assert r"mtt\_vl & 20 pairs" in latex
     assert r"95 \% interval" in latex
-    assert latex.count(r"\\") == 5
+    assert latex.count(r"\\") == 6
+    printed = "\n".join(line for line in latex.splitlines() if not line.startswith("%"))
+    assert "retrieval-mdm v1, last epoch, test split of tiny" in printed  # not only for who reads the source
     with pytest.raises(ConfigError, match="no format 'cvs'") as caught:
         as_text(table, "cvs")
     assert "'csv'" in caught.value.hint
@@ -54,7 +56,7 @@ def test_csv_has_every_number_as_it_is(table):
     told = {name: float(lines[2][name]) for name in ("mean", "low", "difference", "difference_high")}
     expected = (score["mean"], score["interval"][0], score["difference"]["mean"], score["difference"]["interval"][1])
     assert tuple(told.values()) == expected
-    assert {line["protocol"] for line in lines} == {"retrieval-mdm"}
+    assert {(line["protocol"], line["selection"]) for line in lines} == {("retrieval-mdm", "last epoch")}
 
 
 def test_what_few_items_leave_open_is_said(tmp_path):

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import ast
+import html
 import json
+import re
+import shlex
 
 import pytest
 
+import limbeck
+from limbeck.cli import main
 from limbeck.modalities import Image, Text
 from limbeck.report import write_report
 from limbeck.report.about import facts, origin, use
@@ -25,11 +31,11 @@ def run_of(folder, synthetic, result=None, about=None):
 def test_only_what_was_learnt_is_counted_as_learnt(tmp_path):
     modalities = (Image(shape=(3, 16, 16)), Text(shape=(64,)))
     synthetic = synthetic_set(modalities, 5, labels=False)
-    size = dict((what, f"{value} {unit}") for value, unit, what in facts(run_of(tmp_path / "both", synthetic)))
+    size = {what: f"{value} {unit}" for value, unit, what in facts(run_of(tmp_path / "both", synthetic))}
     assert size["of learnt numbers"] == "16.6 kB"
     synthetic.provenance["settings"] = {"pairs": 5, "fixed": ["text"]}
     run = run_of(tmp_path / "one", synthetic)
-    size = dict((what, f"{value} {unit}") for value, unit, what in facts(run))
+    size = {what: f"{value} {unit}" for value, unit, what in facts(run)}
     assert size["of learnt numbers; text as it was chosen, 1.3 kB"] == "15.4 kB"
     page = read(write_report(run.folder, projection="none"))
     assert "Text is as chosen: the run left it alone." in page.text
@@ -39,7 +45,7 @@ def test_only_what_was_learnt_is_counted_as_learnt(tmp_path):
     assert "image: pair 0, distilled" in names
     packed = synthetic.stored_as("fp16")
     held = [what for _, _, what in facts(run_of(tmp_path / "half", packed))]
-    assert "of learnt numbers, kept as fp16; text as it was chosen, 640 bytes" in held
+    assert "of learnt numbers, kept as fp16; text as it was chosen, 640 B" in held
     synthetic.provenance["steps_done"] = 0
     assert [what for _, _, what in facts(run_of(tmp_path / "chosen", synthetic))][1] == "of numbers"
 
@@ -76,17 +82,26 @@ def test_where_it_comes_from_and_what_makes_it_again(tmp_path):
 
 def test_the_command_makes_the_same_set(toy, tmp_path, monkeypatch, small):
     """Typed where the run folder is, as the page says."""
-    import shlex
-
-    import limbeck
-    from limbeck.cli import main
-
     limbeck.distill("dm", str(toy.path), out=tmp_path / "run", per_class=1, steps=2, **small)
     (again,) = (line.said for line in origin(read_run(tmp_path / "run")) if line.what == "Make it again")
     monkeypatch.chdir(tmp_path)
     assert main(shlex.split(again)[1:]) == 0
     first, second = (limbeck.load(tmp_path / name) for name in ("run", "run-again"))
     assert all((first.values[name] == second.values[name]).all() for name in first.values)
+
+
+def test_the_snippet_trains_the_student_that_was_scored(toy, tmp_path, monkeypatch, small, capsys):
+    """Run as it stands on the page."""
+    limbeck.distill("dm", str(toy.path), out=tmp_path / "run", per_class=1, steps=1, **small)
+    result = limbeck.evaluate(tmp_path / "run", seeds=[3], channels=4, device="cpu", kernels="literal", threads=1)
+    page = write_report(tmp_path / "run", projection="none").read_text(encoding="utf-8")
+    snippet = html.unescape(re.search(r"<pre.*?><code>(.*?)</code>", page, re.DOTALL)[1])
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("limbeck.evaluation.trained.default_kernels", lambda _: "literal")  # nothing is compiled for it
+    assert "seed=3" in snippet
+    exec(snippet, {})
+    found = ast.literal_eval(capsys.readouterr().out.splitlines()[-1])
+    assert found == pytest.approx(result["runs"][0]["scores"], abs=1e-9)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from limbeck.report.curves import POINTS, loss_chart
+from limbeck.report.curves import POINTS, loss_chart, score_chart
 
 
 def steps(losses, **terms):
@@ -72,3 +72,17 @@ def test_every_point_is_inside_the_frame(values):
             assert chart.top - 0.1 <= y <= chart.base + 0.1
     for position, _ in chart.y_ticks:
         assert chart.top - 0.1 <= position <= chart.base + 0.1
+
+
+def test_scores_stand_above_the_losses_of_their_steps():
+    metrics = [{"step": k, "loss": 1.0 + k, "terms": {}} for k in range(1, 101)]
+    looks = [(0.0, 3.0), (50.0, 9.0), (80.0, 5.0)]
+    scores, losses = score_chart(looks, metrics, 50), loss_chart(metrics, looks)
+    assert [x for x, _ in scores.x_ticks] == [x for x, _ in losses.x_ticks]
+    assert scores.steps == 3
+    place = {word: x for x, word in scores.x_ticks}
+    assert scores.rule == pytest.approx((place["40"] + place["60"]) / 2)
+    assert losses.rule is None
+    assert score_chart(looks, metrics, None).rule is None
+    assert score_chart(looks[:1], metrics, 50) is None
+    assert score_chart(looks, [], 200).rule is None

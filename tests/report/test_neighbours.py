@@ -1,4 +1,4 @@
-"""The nearest real items: the same as by comparing everything with everything, in pieces, and told where they are not."""
+"""The nearest real items: as by comparing everything with everything, in pieces, and told where they are not."""
 
 from __future__ import annotations
 
@@ -75,9 +75,7 @@ def test_the_real_set_is_read_in_pieces(toy, moved, monkeypatch):
     whole = nearest_items(moved, [1, 0])
     asked = []
     stored = type(toy).stored
-    monkeypatch.setattr(
-        type(toy), "stored", lambda self, name, rows: asked.append(len(rows)) or stored(self, name, rows)
-    )
+    monkeypatch.setattr(type(toy), "stored", lambda s, n, rows: asked.append(len(rows)) or stored(s, n, rows))
     width = sum(int(np.prod(m.shape)) for m in toy.modalities.values())
     monkeypatch.setattr(neighbours, "CHUNK", 7 * width)
     parts = nearest_items(moved, [1, 0])
@@ -91,7 +89,7 @@ def test_a_large_real_set_is_sampled_and_the_page_says_so(moved, toy, monkeypatc
     found = nearest_items(moved, [0])
     seen = {toy.ids[int(row)] for row in toy.rows("train")[::3]}
     assert {near.name for near in found.found[0]} <= seen
-    assert found.note == "Of 80 real items every 3th was compared with these."
+    assert found.note == "One in 3 of the 80 real items was compared with these."
 
 
 @pytest.mark.parametrize(

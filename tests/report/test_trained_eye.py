@@ -57,7 +57,8 @@ def test_it_is_the_whole_data_student_of_seed_0(cache, toy, made, tmp_path):
     assert all(torch.equal(ours[name], student[name]) for name in shared)
 
 
-def test_it_is_trained_once(cache, toy, made, monkeypatch):
+@pytest.mark.usefixtures("cache")
+def test_it_is_trained_once(toy, made, monkeypatch):
     first = seen(eye_of(made(), RealItems(toy)), toy)
     monkeypatch.setattr("limbeck.training.train", lambda *_, **__: pytest.fail("trained again"))
     assert torch.equal(seen(eye_of(made(), RealItems(toy), limit=0.0), toy), first)
@@ -65,7 +66,8 @@ def test_it_is_trained_once(cache, toy, made, monkeypatch):
         eye_of(made(channels=4), RealItems(toy))
 
 
-def test_many_updates_are_cut_and_told(cache, toy, made, monkeypatch):
+@pytest.mark.usefixtures("cache")
+def test_many_updates_are_cut_and_told(toy, made, monkeypatch):
     monkeypatch.setattr(trained, "UPDATES", 10)
     eye = eye_of(made(), RealItems(toy))
     assert eye.told.endswith("3 epochs instead of the protocol's 30 (9 updates)")
@@ -79,8 +81,9 @@ def test_too_slow_is_told_before_it_is_trained(cache, toy, made):
     assert not list(cache.rglob("network.safetensors"))
 
 
+@pytest.mark.usefixtures("cache")
 @pytest.mark.parametrize("settings", [{"pairs": 6}, {"pairs": 6, "tower": "patches", "frozen": True}])
-def test_pairs_are_seen_through_towers(cache, toy, made, monkeypatch, settings):
+def test_pairs_are_seen_through_towers(toy, made, monkeypatch, settings):
     monkeypatch.setattr(trained, "UPDATES", 6)
     items = RealItems(Pairs.of(toy, "train", modalities=["image", "audio"]))
     with pytest.raises(TooSlow):
@@ -93,7 +96,8 @@ def test_pairs_are_seen_through_towers(cache, toy, made, monkeypatch, settings):
     assert all(torch.equal(seen(again, toy, name), z) for name, z in zip(("image", "audio"), first, strict=True))
 
 
-def test_a_page_says_why_it_draws_nothing(cache, made, monkeypatch):
+@pytest.mark.usefixtures("cache")
+def test_a_page_says_why_it_draws_nothing(made, monkeypatch):
     monkeypatch.setattr(projection, "QUICK", 1e-6)
     plane, why = plane_of(made(), None, "auto", "'my run'")
     assert plane is None

@@ -70,7 +70,8 @@ def test_a_lost_node_costs_no_cell(cluster, pair, tmp_path, own_cache):
     assert len(found[0]["comparisons"][0]["rows"]) == 2
 
 
-def test_a_dead_process_fails_its_cell_alone(cluster, tiny, tmp_path):
+@pytest.mark.usefixtures("cluster")
+def test_a_dead_process_fails_its_cell_alone(tiny, tmp_path):
     """On the node that is left, if one was lost before."""
     deadly = {"name": "dm", "label": "deadly", "settings": {"encoder": "tests.studies.moody:deadly", "augment": ""}}
     told = {**tiny, "methods": ["random", deadly], "per_class": 1}
@@ -80,7 +81,8 @@ def test_a_dead_process_fails_its_cell_alone(cluster, tiny, tmp_path):
     assert "died" in found["cells"][1]["error"]["what"]
 
 
-def test_more_cores_than_a_machine_has(cluster):
+@pytest.mark.usefixtures("cluster")
+def test_more_cores_than_a_machine_has():
     with pytest.raises(ConfigError, match="no machine of the cluster has more than 1"), Cluster(None, None, 2):
         pass
 

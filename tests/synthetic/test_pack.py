@@ -8,6 +8,7 @@ import torch
 import limbeck
 from limbeck.errors import ConfigError, FormatError, NumericsError
 from limbeck.files import read_json
+from limbeck.synthetic import SyntheticSet
 from limbeck.synthetic.artifact import MANIFEST, TENSORS
 from limbeck.synthetic.pack import pack
 
@@ -34,6 +35,18 @@ def test_it_is_the_set_that_the_run_would_have_kept(toy, whole, small, tmp_path,
     assert direct.provenance["settings"]["storage"] == kind
     first = limbeck.load(tmp_path / "direct" / "initial")
     assert set(first.storage.values()) == {"fp32"}
+
+
+def test_a_run_that_is_killed_before_it_is_kept_goes_on_to_the_same(toy, whole, small, tmp_path, monkeypatch):
+    settings = {**small, **RUN, "storage": "uint8"}
+    with monkeypatch.context() as patch:
+        patch.setattr(SyntheticSet, "stored_as", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            limbeck.distill("avdd", toy, out=tmp_path / "run", **settings, checkpoint_every=0)
+    assert not (tmp_path / "run" / "synthetic").exists()
+    resumed = limbeck.distill("avdd", toy, out=tmp_path / "run", resume=True)
+    assert torch.equal(resumed.values["audio"], limbeck.load(whole).stored_as("uint8").values["audio"])
+    assert set(limbeck.load(tmp_path / "run").storage.values()) == {"uint8"}
 
 
 def test_it_is_a_run_with_a_hash_of_its_own(whole, tmp_path):
@@ -101,7 +114,7 @@ def test_other_mistakes(whole, tmp_path):
 def test_students_of_it_see_the_rounded_values(whole, toy, tmp_path):
     packed = pack(whole, tmp_path / "8", storage="uint8")
     results = [
-        limbeck.evaluate(folder, data=toy, seeds=[0], protocol="recognition-avdd", threads=1)
+        limbeck.evaluate(folder, data=toy, seeds=[0], protocol="recognition-avdd", threads=1, kernels="literal")
         for folder in (whole, tmp_path / "8")
     ]
     assert [r["trained_on"]["bytes"] for r in results] == [limbeck.load(whole).bytes, packed.bytes]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = ["together"]
 
+DEAF_SECONDS = 10.0
+"""For how long a rank that ends by an error is not ended sooner."""
 ASKING_SECONDS = 1.0
 """How long a rank that is interrupted asks whether another has ended."""
 
@@ -50,9 +53,9 @@ def together(device: str = "auto") -> Iterator[Ranks]:
         try:
             yield Ranks(launch.rank, launch.size, links)
         except BaseException as error:
-            with _deaf():
-                told = _explained(links, error)
-                told.said = not links.leave(told)  # type: ignore[attr-defined]
+            _turn_deaf()
+            told = _explained(links, error)
+            told.said = not links.leave(told)  # type: ignore[attr-defined]
             if told is error:
                 raise
             raise told from error
@@ -85,25 +88,26 @@ def _own_device(launch: Launch, name: str) -> torch.device:
 
 @contextmanager
 def _terminable() -> Iterator[None]:
-    with _handled({signal.SIGTERM: signal.default_int_handler}):
-        yield
-
-
-@contextmanager
-def _deaf() -> Iterator[None]:
-    """A launcher says twice that it is to end."""
-    with _handled({signal.SIGINT: signal.SIG_IGN, signal.SIGTERM: signal.SIG_IGN}):
-        yield
-
-
-@contextmanager
-def _handled(handlers: dict[signal.Signals, Any]) -> Iterator[None]:
+    """SIGTERM interrupts as Ctrl-C does."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGTERM, before)
+
+
+def _turn_deaf() -> None:
+    """For a while, so that there is time to say why: a launcher tells every rank that is left to end, and one that was
+    interrupted it tells again."""
+    if threading.current_thread() is not threading.main_thread():
+        return
+    until = time.monotonic() + DEAF_SECONDS
+
+    def handle(number: int, _: object) -> None:
+        if time.monotonic() > until:
+            signal.signal(number, signal.SIG_DFL)
+            signal.raise_signal(number)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, handle)

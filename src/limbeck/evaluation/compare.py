@@ -94,8 +94,8 @@ def _read(paths: Sequence[str | Path], labels: Mapping[Path, str]) -> list[tuple
     """The scores of each path, those of a study's runs under the labels it gives them."""
     found = []
     for path in map(Path, paths):
-        runs: Mapping[Path, str | None] = study_runs(path) or {path: labels.get(path)}
-        for run, label in runs.items():
+        runs = study_runs(path)
+        for run, label in ({path: labels.get(path)} if runs is None else runs).items():
             found.append((run, [dataclasses.replace(scored, label=label) for scored in read_scores(run)]))
     return found
 

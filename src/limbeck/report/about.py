@@ -166,6 +166,9 @@ def _student(run: Run) -> tuple[str | None, str]:
         f"{name} {score:.1f}" for name, score in _mapping(first.get("scores")).items() if isinstance(score, int | float)
     )
     chosen = f"seed={first['seed']}, student={json.dumps(str(first.get('student')))}, protocol={json.dumps(rules.name)}"
+    width = _mapping((run.result or {}).get("settings")).get("channels")
+    if isinstance(width, int) and width != _settings(run).get("channels"):
+        chosen += f", channels={width}"
     plain = (run.result or {}).get("selection") == "last epoch" and not (run.result or {}).get("as_published")
     return chosen, f"limbeck evaluate found for this student: {scores}." if scores and plain else ""
 

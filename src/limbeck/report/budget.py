@@ -47,7 +47,7 @@ class Budgets:
 
     Args:
         charts: by items, and by bytes where these are known.
-        runs: names of the run folders that were taken, this one first. others: whether they have another budget.
+        runs: names of the run folders that were taken, this one first. others: whether one has another budget.
     """
 
     charts: list[Plot]
@@ -142,7 +142,7 @@ def budget_chart(
         measure: what the score is, above the y axis.
     """
     placed = {
-        name: sorted((x, point) for point in points if (x := getattr(point, axis)) is not None and x > 0)
+        name: sorted(((x, p) for p in points if (x := getattr(p, axis)) is not None and x > 0), key=lambda xp: xp[0])
         for name, points in series.items()
     }
     placed = {name: points for name, points in placed.items() if points}

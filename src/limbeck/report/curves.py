@@ -46,15 +46,19 @@ class Chart:
     rule: float | None = None
 
 
-def loss_chart(metrics: Sequence[Mapping[str, Any]]) -> Chart | None:
-    """Loss and its terms over steps; None without a step. Values that are no numbers leave a gap."""
+def loss_chart(metrics: Sequence[Mapping[str, Any]], looks: Sequence[tuple[float, float]] = ()) -> Chart | None:
+    """Loss and its terms over steps; None without a step. Values that are no numbers leave a gap.
+
+    Args:
+        looks: what :func:`score_chart` shows over the same steps.
+    """
     series: dict[str, list[tuple[float, float]]] = {}
     for step in metrics:
         values = {"loss": step["loss"], **step["terms"]} if len(step["terms"]) > 1 else {"loss": step["loss"]}
         for name, value in values.items():
             if isinstance(value, int | float) and abs(value) < LARGEST:
                 series.setdefault(name, []).append((float(step["step"]), float(value)))
-    return line_chart(series, steps=len(metrics))
+    return line_chart(series, steps=len(metrics), ends=_ends(metrics, looks))
 
 
 def score_chart(
@@ -68,17 +72,21 @@ def score_chart(
     """
     if len(looks) < 2:
         return None
-    steps = [float(step["step"]) for step in metrics]
     mark = float(kept) if isinstance(kept, int) and not isinstance(kept, bool) else None
-    ends = (min(steps), max(steps)) if steps else None
-    return line_chart({"validation": looks}, steps=len(looks), ends=ends, mark=mark)
+    return line_chart({"validation": looks}, steps=len(looks), ends=_ends(metrics, looks), mark=mark)
+
+
+def _ends(metrics: Sequence[Mapping[str, Any]], looks: Sequence[tuple[float, float]]) -> list[float]:
+    """First and last of the steps that were taken or looked at."""
+    steps = [float(step["step"]) for step in metrics] + [step for step, _ in looks]
+    return [min(steps), max(steps)] if steps else []
 
 
 def line_chart(
     series: Mapping[str, Sequence[tuple[float, float]]],
     *,
     steps: int = 0,
-    ends: tuple[float, float] | None = None,
+    ends: Sequence[float] = (),
     mark: float | None = None,
 ) -> Chart | None:
     """Lines of (step, value) points; None without a point. The scale is logarithmic where values differ widely.
@@ -98,7 +106,7 @@ def line_chart(
         low = 0.0
     margin = 0.04 * (high - low) or max(abs(high), 1.0) * 0.1
     low, high = low - (margin if low else 0), high + margin
-    places: list[float] = [*(ends or ()), *(step for points in series.values() for step, _ in points)]
+    places: list[float] = [*ends, *(step for points in series.values() for step, _ in points)]
     start, end = min(places), max(max(places), min(places) + 1)
 
     def x(step: float) -> float:

@@ -95,7 +95,7 @@ def nearest_items(synthetic: SyntheticSet, rows: Sequence[int]) -> Neighbours:
     return Neighbours(
         [near[k : k + cells] for k in range(0, len(near), cells)],
         {n: m.normalise(store.stored(n, best)) for n, m in shown.items()},
-        f"Of {len(items):,} real items every {step}th was compared with these." if step > 1 else "",
+        f"One in {step} of the {len(items):,} real items was compared with these." if step > 1 else "",
     )
 
 

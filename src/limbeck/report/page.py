@@ -117,7 +117,7 @@ def _content(run: Run) -> dict[str, Any]:
         "undistilled": undistilled,
         "shapes": [f"{m.name} {' × '.join(map(str, m.shape))}" for m in synthetic.modalities.values()],
         "has_sound": any(m.kind == "audio" for m in synthetic.modalities.values()),
-        "chart": loss_chart(run.metrics),
+        "chart": loss_chart(run.metrics, run.looks if len(run.looks) > 1 else ()),
         "looks": score_chart(run.looks, run.metrics, provenance.get("steps_done")),
         "kept": provenance.get("steps_done"),
         "taken": provenance.get("steps_taken"),

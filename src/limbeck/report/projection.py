@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from limbeck.errors import ConfigError, DataError, LimbeckError, MissingDependencyError, NumericsError, nearest
-from limbeck.report.cost import seconds_in_words
 from limbeck.report.trained import TooSlow, eye_of
 from limbeck.rng import key, numpy_stream
 from limbeck.synthetic.factor import decode
 from limbeck.synthetic.origin import store_of
+from limbeck.units import duration
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -111,7 +111,7 @@ def plane_of(
     try:
         return project(synthetic, initial, "tsne", limit=QUICK, progress=progress), None
     except TooSlow as slow:
-        why = f"it would take about {seconds_in_words(slow.seconds)} on this machine"
+        why = f"it would take about {duration(slow.seconds)} on this machine"
         return None, f"Items are not drawn in the plane: {why}. limbeck report {name} --projection tsne does it."
     except LimbeckError as error:
         return None, f"Items are not drawn in the plane: {error.what}."

@@ -33,6 +33,7 @@ class Row:
     label: str
     budget: str
     n: str
+    sets: int
     mean: float
     std: float | None
     low: float | None
@@ -122,6 +123,7 @@ def _row(row: Mapping[str, Any], metric: str, up: int) -> Row:
         label=row["label"],
         budget=budget_words(row["budget"]),
         n=_counted(row),
+        sets=len(row["sets"]),
         mean=score["mean"],
         std=score["std"],
         low=low,

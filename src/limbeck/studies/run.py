@@ -98,9 +98,9 @@ def _work(
         said(f"[{queue.settled}/{every}] {name}: {_in_words(outcome)}, {duration((every - queue.settled) * rate)} left")
 
     start = time.monotonic()
-    for cell in [cell for cell in queue.waiting if cell.name in refused]:
-        queue.waiting.remove(cell)
-        ended(cell.name, _failed(refused[cell.name]))
+    for name in [cell.name for cell in queue.waiting if cell.name in refused]:
+        queue.waiting.remove(queue.cells[name])
+        ended(name, _failed(refused[name]))
     start, before = time.monotonic(), queue.settled
     if not queue.waiting:
         return
