@@ -24,6 +24,7 @@ def main() -> None:
     parser.add_argument("--kernels", default="auto", help="literal needs no compiling, which short runs do not repay")
     parser.add_argument("--out", default="runs/new_method")
     options = parser.parse_args()
+    machine = {"threads": options.threads, "kernels": options.kernels}
     runs = [
         (method, seed, Path(options.out) / f"{method}-{seed}") for seed in range(options.sets) for method in METHODS
     ]

@@ -22,7 +22,9 @@ def size(count: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Seconds: ``"0.4 s"``, ``"90 s"``, ``"45 min"``, ``"3.2 h"``."""
+    """Seconds: ``"0.02 s"``, ``"1.4 s"``, ``"90 s"``, ``"45 min"``, ``"3.2 h"``."""
+    if 0 < seconds < 0.1:
+        return f"{seconds:.1g} s"
     if seconds < 120:
         return f"{seconds:.1f} s" if 0 < seconds < 10 else f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

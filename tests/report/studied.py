@@ -7,12 +7,26 @@ from typing import Any
 
 import limbeck
 from limbeck.files import write_json
+from limbeck.studies.spec import read_study
 
 MACHINE: dict[str, Any] = {"threads": 1, "device": "cpu", "kernels": "literal"}
 METHODS: dict[str, dict[str, Any]] = {
     "random": {},
     "avdd, factor 2": {"factor": 2, "steps": 2, "channels": 8, "real_batch": 8, **MACHINE},
 }
+SOURCE: dict[str, Any] = {
+    "name": "two methods",
+    "data": "toy",
+    "per_class": [1, 2, 4],
+    "methods": [
+        "random",
+        {"name": "avdd", "label": "avdd, factor 2", "settings": {"factor": 2, "steps": 2, "method.icm": 3.0}},
+        {"name": "random", "label": "real, in the same bytes", "bytes_of": "avdd, factor 2"},
+    ],
+    "seeds": [0, 1],
+    "baseline": "random",
+}
+"""What a person may have written."""
 ERROR = {"kind": "NumericsError", "what": "step 12: the loss is <b>not finite</b>", "hint": "Take a smaller lr."}
 
 
@@ -33,7 +47,9 @@ def make_study(folder: Path, data: Any, sizes: tuple[int, ...] = (1, 2)) -> Path
     cells.append(cell("avdd-4-s0", "avdd, factor 2", 4, 0, state="failed", error=ERROR))
     cells.append(cell("avdd-4-s1", "avdd, factor 2", 4, 1, state="waiting"))
     write_json(folder / "comparison.json", {"study": about(), "cells": cells, "comparisons": [found]})
-    (folder / "study.json").write_text('{"data": "toy", "methods": ["random", "avdd"]}', encoding="utf-8")
+    write_json(
+        folder / "study.json", {**read_study(SOURCE).told, "hash": "0123456789abcdef", "threads": 1, "cells": {}}
+    )
     return folder
 
 

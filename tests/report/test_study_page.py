@@ -12,7 +12,8 @@ from limbeck.errors import FormatError
 from limbeck.report import write_study_report
 from limbeck.report.study_read import read_study
 from limbeck.report.study_table import panels_of
-from tests.report.studied import ERROR, about, cell, make_study
+from limbeck.studies import spec
+from tests.report.studied import ERROR, SOURCE, about, cell, make_study
 from tests.report.test_report import Page
 
 
@@ -105,6 +106,27 @@ def test_rows_are_called_as_the_study_calls_them(tmp_path):
     study = read_study(tmp_path)
     assert [r["label"] for r in study.comparisons[0]["rows"]] == ["dm, fast", "dm, fast, uint8", "dm"]
     assert study.labels == ["dm, fast", "dm, fast, uint8"]
+    assert study.source == ""
+
+
+def test_real_items_in_as_many_bytes_stand_beside_the_set(tmp_path):
+    cells = [cell("dm-1-s0", "dm", 1, 0), cell("same-1-s0", "same bytes", 1, 0)]
+    rows = [row("dm", 1, 50.0, 400, sets=(0,)), row("same", 400, 52.0, 390, kind="bytes", sets=(0,))]
+    rows[1]["sets"][0]["path"] = "runs/same-1-s0/results/x.json"
+    found = {"study": about(), "cells": cells, "comparisons": [comparison(rows)]}
+    (tmp_path / "comparison.json").write_text(json.dumps(found))
+    ((panel_,),) = map(panels_of, read_study(tmp_path).comparisons)
+    ((budget, rows_),) = panel_.groups
+    assert budget == "1 per class"
+    assert [(r.label, r.budget, r.leads) for r in rows_] == [
+        ("dm", "1 per class", False),
+        ("same bytes", "400 B", True),
+    ]
+
+
+def test_the_file_on_the_page_asks_for_the_same_study(folder, tmp_path):
+    (tmp_path / "again.yaml").write_text(read_study(folder).source)
+    assert spec.read_study(tmp_path / "again.yaml").hash == spec.read_study(SOURCE).hash
 
 
 @pytest.fixture(scope="module")
@@ -139,7 +161,7 @@ def test_the_page_compares_and_names_what_failed(folder, capsys):
         ERROR["what"],
         ERROR["hint"],
         'limbeck.load("two methods/runs/random-1-s0")',
-        "limbeck study 'two methods'/study.json",
+        "limbeck study FILE",
         "recognition-",
         "last epoch",
         "No other set here scores more in as few bytes as",
@@ -155,7 +177,7 @@ def test_what_is_not_there_is_left_out(folder, tmp_path):
     (copy / "study.json").unlink()
     text = text_of(write_study_report(copy, tmp_path / "page.html"))
     assert "random cannot be shown" in text
-    assert "study.json" not in text
+    assert "limbeck study" not in text
     shutil.rmtree(copy / "runs")
     assert "Side by side" not in text_of(write_study_report(copy))
     found = json.loads((copy / "comparison.json").read_text())

@@ -79,7 +79,7 @@ def _content(study: Study, path: Path) -> dict[str, Any]:
         "waiting": study.state("waiting"),
         "budgets": budgets,
         "costs": _costs(study, budgets),
-        "text": study.text,
+        "source": study.source,
         "shell_name": shlex.quote(folder),
         "example": f"{folder}/{done[0].run}" if done else "",
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +13,9 @@ from limbeck.files import read_json
 from limbeck.units import size
 
 __all__ = ["Study", "StudyCell", "budget_words", "read_study"]
+
+KEYS = ("name", "data", "per_class", "pairs", "methods", "seeds", "storage", "evaluate", "baseline")
+"""Of ``study.json``, what a person says; the rest is what came of it."""
 
 
 @dataclass(frozen=True)
@@ -46,15 +50,16 @@ class Study:
 
     Args:
         about: its name, data, methods, budgets, seeds and storage, as ``comparison.json`` tells them.
-        comparisons: as :func:`limbeck.evaluation.compare.compare` gives them, rows labelled as the study labels them.
-        text: of ``study.json``; empty where there is none.
+        comparisons: as :func:`limbeck.evaluation.compare.compare` gives them, rows labelled as the study labels them,
+            and each with the study's budget that it is ``among``: real items in the bytes of a set stand beside it.
+        source: a file that asks for the same study; empty where ``study.json`` is not there.
     """
 
     folder: Path
     about: dict[str, Any]
     cells: list[StudyCell]
     comparisons: list[dict[str, Any]] = field(default_factory=list)
-    text: str = ""
+    source: str = ""
 
     @property
     def labels(self) -> list[str]:
@@ -83,9 +88,8 @@ def read_study(folder: Path) -> Study:
         comparisons = [_labelled(one, cells) for one in found["comparisons"]]
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise FormatError(f"no comparison of a study ({error!r})", where=file) from error
-    source = folder / "study.json"
-    text = source.read_text(encoding="utf-8", errors="replace") if source.exists() else ""
-    return Study(folder, about, cells, comparisons, text.strip())
+    settled = folder / "study.json"
+    return Study(folder, about, cells, comparisons, _source(read_json(settled)) if settled.exists() else "")
 
 
 def budget_words(budget: Mapping[str, Any]) -> str:
@@ -118,9 +122,27 @@ def _cell(cell: Mapping[str, Any]) -> StudyCell:
 
 def _labelled(comparison: Mapping[str, Any], cells: list[StudyCell]) -> dict[str, Any]:
     """The comparison with its rows called as the study calls the cells they are made of."""
-    names = {Path(cell.run).name: cell.label for cell in cells}
+    known = {Path(cell.run).name: (cell.label, cell.budget) for cell in cells}
     rows = []
     for row in comparison["rows"]:
-        found = {names[part] for one in row["sets"] for part in Path(one["path"]).parts if part in names}
-        rows.append({**row, "label": found.pop() if len(found) == 1 else row["label"]})
+        found = {known[part] for one in row["sets"] for part in Path(one["path"]).parts if part in known}
+        label, among = found.pop() if len(found) == 1 else (row["label"], budget_words(row["budget"]))
+        rows.append({**row, "label": label, "among": among})
     return {**comparison, "rows": rows}
+
+
+def _source(settled: Mapping[str, Any]) -> str:
+    """What a person would write to have this study, from what ``study.json`` says it came to."""
+    told = {key: settled[key] for key in KEYS if settled.get(key) is not None}
+    try:
+        told["methods"] = [_method(method) for method in settled["methods"]]
+    except (KeyError, TypeError, AttributeError, ValueError):
+        return ""
+    return json.dumps(told, indent=2, ensure_ascii=False)
+
+
+def _method(method: Mapping[str, Any]) -> dict[str, Any]:
+    own = {f"method.{key}": value for key, value in (method.get("method_settings") or {}).items()}
+    told = {"name": method["name"], "label": method["label"], "bytes_of": method.get("bytes_of")}
+    settings = {**(method.get("settings") or {}), **own}
+    return {key: value for key, value in {**told, "settings": settings}.items() if value}

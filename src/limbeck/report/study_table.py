@@ -51,7 +51,7 @@ class Panel:
 
     Args:
         heading: what it is of, such as "Fused accuracy". unit: "%", or another of which less is better.
-        groups: rows by budget; the best mean of each leads.
+        groups: rows by the study's budget; the best mean of each leads.
         frontier: rows than which none scores more in as few bytes, smallest first.
         by_items, by_bytes: charts.
     """
@@ -93,7 +93,7 @@ def _panel(comparison: Mapping[str, Any], student: str, metric: str) -> Panel | 
     up = 1 if unit == "%" else -1
     groups: dict[str, list[Row]] = {}
     for row in rows:
-        groups.setdefault(budget_words(row["budget"]), []).append(_row(row, metric, up))
+        groups.setdefault(row.get("among") or budget_words(row["budget"]), []).append(_row(row, metric, up))
     groups = {budget: _leading(found, up) for budget, found in groups.items()}
     whole = next((_row(row, metric, up) for row in comparison["whole"] if row["student"] == student), None)
     name = metric_title(metric)
@@ -138,7 +138,7 @@ def _row(row: Mapping[str, Any], metric: str, up: int) -> Row:
 def _counted(row: Mapping[str, Any]) -> str:
     each = sorted({one["students"] for one in row["sets"]})
     if not each:
-        return f"{row['n']['students']}"
+        return f"– × {row['n']['students']}"
     return f"{len(row['sets'])} × {each[0]}" + (f"–{each[-1]}" if len(each) > 1 else "")
 
 
