@@ -16,7 +16,7 @@ from scipy.stats import spearmanr
 
 import limbeck
 
-CANDIDATES = "convnet:4,convnet:8,convnet:16,convnet:32,lenet,alexnet"
+CANDIDATES = "convnet:1,convnet:2,convnet:4,convnet:16,lenet,alexnet"
 
 
 def main() -> None:
@@ -43,13 +43,15 @@ def main() -> None:
 
 
 def trained(candidate: str, target: str | Path, options: argparse.Namespace) -> dict:
-    """Mean and std of the fused accuracy over students, and the seconds all of them took together."""
+    """Mean and std of the accuracy over students, and the seconds all of them took together."""
     name, _, width = candidate.partition(":")
     result = limbeck.evaluate(
         target, students=[name], channels=int(width) if width else None, seeds=range(options.seeds), split="validation",
-        threads=options.threads, kernels=options.kernels,
+        modalities=options.modalities.split(",") if options.modalities else None, threads=options.threads,
+        kernels=options.kernels,
     )  # fmt: skip
-    return {"mean": result["mean"]["fused"], "std": result["std"]["fused"] or 0.0, "seconds": result["seconds"]}
+    metric = "fused" if "fused" in result["mean"] else result["metrics"][0]
+    return {"mean": result["mean"][metric], "std": result["std"][metric] or 0.0, "seconds": result["seconds"]}
 
 
 def compared(rows: list[dict], distilling: float, seeds: int) -> dict:
@@ -61,7 +63,8 @@ def compared(rows: list[dict], distilling: float, seeds: int) -> dict:
     return {
         "candidates": len(rows),
         "students_each": seeds,
-        "rank_correlation": float(spearmanr(small, large).statistic),
+        # of candidates that do equally well there is no order
+        "rank_correlation": None if 1 in (len(set(small)), len(set(large))) else float(spearmanr(small, large)[0]),
         "chosen": chosen["candidate"],
         "regret": max(large) - chosen["whole"]["mean"],
         "seconds_distilling": distilling,
@@ -73,7 +76,8 @@ def compared(rows: list[dict], distilling: float, seeds: int) -> dict:
 
 def print_findings(found: dict) -> None:
     n, seeds = found["candidates"], found["students_each"]
-    print(f"\nrank correlation (Spearman) {found['rank_correlation']:.2f} over {n} candidates, {seeds} students each")
+    alike = "none: a tie" if found["rank_correlation"] is None else f"{found['rank_correlation']:.2f}"
+    print(f"\nrank correlation (Spearman) {alike} over {n} candidates, {seeds} students each")
     print(f"the distilled set chooses {found['chosen']}, {found['regret']:.1f} points below the best on whole data")
     print(
         f"seconds: {found['seconds_whole']:.0f} on whole data, {found['seconds_searching']:.0f} on the distilled set "
@@ -96,6 +100,7 @@ def read_options() -> argparse.Namespace:
     parser.add_argument(
         "--candidates", default=CANDIDATES, help="students, with a width after a colon if they have one"
     )
+    parser.add_argument("--modalities", help="that students see, joined by commas (default: all)")
     parser.add_argument("--threads", type=int, help="of the CPU (default: its cores)")
     parser.add_argument("--kernels", default="auto", help="literal needs no compiling, which short runs do not repay")
     parser.add_argument("--out", default="runs/architecture_search")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from itertools import product
 from pathlib import Path
 
 import sliced
@@ -25,10 +26,9 @@ def main() -> None:
     parser.add_argument("--out", default="runs/new_method")
     options = parser.parse_args()
     machine = {"threads": options.threads, "kernels": options.kernels}
-    runs = [
-        (method, seed, Path(options.out) / f"{method}-{seed}") for seed in range(options.sets) for method in METHODS
-    ]
-    for method, seed, run in runs:
+    runs = []
+    for seed, method in product(range(options.sets), METHODS):
+        runs.append(run := Path(options.out) / f"{method}-{seed}")
         settings = {} if method == "random" else {"init": "random", "factor": 1, "steps": options.steps}
         settings |= {"per_class": options.per_class, "seed": seed}
         limbeck.distill(method, options.data, out=run, resume=run.exists(), **settings, **machine)

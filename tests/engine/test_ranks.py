@@ -38,22 +38,21 @@ RUNS = {
     "mdm, dropout": ("mdm", PAIRS | {"lr": 10.0, "group": 2}, EXPERTS | {"dropout": True}),
 }
 REFUSED = {
-    "lors": ("lors", PAIRS | {"init": "random"}, {"experts": 1}),
-    "per class": ("avdd", CLASS | {"stepping": "per_class"}, {}),
-    "random": ("random", {"per_class": 2}, {}),
-    "one pair": ("mdm", PAIRS | {"pairs": 1}, {}),
-    "one GPU": ("dm", CLASS | {"device": "cuda:1"}, {}),
+    "lors": (
+        ("lors", PAIRS, {"experts": 1}),
+        "lors takes one inner step after another and runs in one process, torchrun started 2",
+    ),
+    "per class": (("avdd", CLASS | {"stepping": "per_class"}, {}), "there is nothing to share over ranks"),
+    "random": (("random", {"per_class": 2}, {}), "random takes no steps and runs in one process, torchrun started 2"),
+    "one pair": (("mdm", PAIRS | {"pairs": 1}, {}), "2 ranks for 1 pairs a step"),
+    "one GPU": (("dm", CLASS | {"device": "cuda:1"}, {}), "2 ranks cannot all compute on cuda:1"),
 }
+FATES = ("terminated", "failing")
 
 
 def call(name: str, store: Path, out: Path) -> dict[str, object]:
-    method, settings, own = (RUNS | REFUSED)[name]
+    method, settings, own = RUNS[name] if name in RUNS else REFUSED[name][0]
     return {"method": method, "data": str(store), "out": str(out), "method_settings": own, **settings}
-
-
-def torchrun(*words: object, **options: object) -> subprocess.Popen[str]:
-    command = [sys.executable, "-W", "ignore", "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    return subprocess.Popen([*command, *map(str, words)], text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
 def terms(folder: Path) -> list[dict[str, float]]:
@@ -65,11 +64,21 @@ def shared(toy, tmp_path_factory, own_cache):
     """The folder of all runs by two ranks; banks and experts are made by them."""
     folder = tmp_path_factory.mktemp("ranks")
     told = folder / "told.json"
-    told.write_text(json.dumps([call(name, toy.path, folder / name) for name in (RUNS | REFUSED)]))
-    process = torchrun(Path(__file__).with_name("ranks_script.py"), told)
-    out, err = process.communicate(timeout=240)
-    assert process.returncode == 0, out + err
+    runs = [call(name, toy.path, folder / name) for name in (*RUNS, *REFUSED)]
+    for fate in FATES:
+        runs.append(call("avdd", toy.path, folder / fate) | {"fate": fate})
+        runs.append({"method": "avdd", "out": str(folder / fate), "resume": True})
+    told.write_text(json.dumps(runs))
+    launcher = [sys.executable, "-W", "ignore", "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    script = Path(__file__).with_name("ranks_script.py")
+    process = subprocess.run([*launcher, script, told], text=True, capture_output=True, timeout=240)
+    assert process.returncode == 0, process.stderr
     return folder
+
+
+def told(folder: Path, what: str) -> list[list[str]]:
+    """What each rank said: what it had "written", or the "ends" of its runs."""
+    return [read_json(folder / f"told.{rank}")[what] for rank in (0, 1)]
 
 
 @pytest.mark.parametrize("name", RUNS)
@@ -86,23 +95,35 @@ def test_two_ranks_give_what_one_process_gives(toy, shared, tmp_path, name):
 
 
 def test_only_rank_0_writes(shared):
-    mine, other = ((shared / f"told.{rank}").read_text().splitlines() for rank in (0, 1))
-    assert any(line.startswith(str(shared / "avdd" / "metrics")) for line in mine)
-    assert any("statistics" in line for line in mine)
-    assert {line for line in other if "Error: " not in line} <= {os.devnull}
+    mine, other = told(shared, "written")
+    assert str(shared / "avdd" / "metrics.jsonl") in mine
+    assert any("/statistics/" in line for line in mine)
+    assert set(other) == {os.devnull}
 
 
 def test_what_cannot_be_shared_is_refused_by_all(shared):
-    for rank in (0, 1):
-        said = [line for line in (shared / f"told.{rank}").read_text().splitlines() if line.startswith("ConfigError")]
-        assert [line.removeprefix("ConfigError: ") for line in said] == [
-            "lors takes one inner step after another and runs in one process, torchrun started 2",
-            "per class each step waits for the one before, and there is nothing to share over ranks",
-            "random takes no steps and runs in one process, torchrun started 2",
-            "2 ranks for 1 pairs a step",
-            "2 ranks cannot all compute on cuda:1",
-        ]
+    for ends in told(shared, "ends"):
+        for end, (_, wanted) in zip(ends, REFUSED.values(), strict=False):
+            assert end.startswith("ConfigError: ")
+            assert wanted in end
     assert not [name for name in REFUSED if list((shared / name).glob("*"))]
+
+
+def test_what_ends_one_rank_ends_both_and_one_says_it(shared):
+    ends = [ends[len(REFUSED) :] for ends in told(shared, "ends")]
+    assert len(ends[0]) == len(ends[1]) == len(FATES)
+    assert [end.partition(":")[0] for end in ends[0]] == ["Interrupted", "NumericsError"]
+    assert ends[1][1] == "NumericsError: step 2: too large\n  Mend it. (said: False)"
+    assert ends[0][1] == "NumericsError: rank 1 of 2, step 2: too large\n  Mend it. (said: True)"
+    assert sorted(end[0].partition("said: ")[2] for end in ends) == ["False)", "True)"]
+
+
+@pytest.mark.parametrize("fate", FATES)
+def test_and_the_run_goes_on(shared, fate):
+    lines = (shared / fate / "log").read_text()
+    assert "resumed after step 2 by 2 ranks" in lines
+    whole, cut = limbeck.load(shared / "avdd"), limbeck.load(shared / fate)
+    assert all(torch.equal(cut.values[name], value) for name, value in whole.values.items())
 
 
 def test_a_run_says_how_many_shared_it(shared):

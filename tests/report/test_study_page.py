@@ -13,8 +13,8 @@ from limbeck.report import write_study_report
 from limbeck.report.study_read import read_study
 from limbeck.report.study_table import panels_of
 from limbeck.studies import spec
+from tests.report.pages import Page
 from tests.report.studied import ERROR, SOURCE, about, cell, make_study
-from tests.report.test_report import Page
 
 
 def row(label, size, mean, count, interval=None, difference=None, kind="per class", sets=(0, 1)):

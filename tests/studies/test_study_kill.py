@@ -22,7 +22,7 @@ def started(tiny: dict, out: Path, *more: str) -> subprocess.Popen:
     """`limbeck study`, in a process group of its own."""
     file = out.with_suffix(".json")
     file.write_text(json.dumps(tiny))
-    command = [sys.executable, "-m", "limbeck", "study", str(file), "--out", str(out), "--workers", "2", *more]
+    command = [sys.executable, "-m", "limbeck", "study", str(file), "--out", str(out), *more]
     return subprocess.Popen(command, start_new_session=True, stderr=subprocess.PIPE, text=True)
 
 
@@ -55,7 +55,7 @@ def whole(toy, tmp_path_factory):
     """The uninterrupted study's comparison."""
     from tests.studies.conftest import TINY
 
-    return limbeck.study({"data": str(toy.path), **TINY}, tmp_path_factory.mktemp("whole") / "out", workers=2)
+    return limbeck.study({"data": str(toy.path), **TINY}, tmp_path_factory.mktemp("whole") / "out", workers=1)
 
 
 def snapshot(out: Path, names: list[str]) -> dict[Path, tuple[bytes, int]]:
@@ -65,18 +65,19 @@ def snapshot(out: Path, names: list[str]) -> dict[Path, tuple[bytes, int]]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)  # four studies, each with processes of its own
 def test_a_killed_study_goes_on(tiny, tmp_path, whole):
     """Interrupted after one cell, killed after three."""
     tiny |= {"name": "study"}
     out = tmp_path / "out"
-    process = started(tiny, out)
+    process = started(tiny, out, "--workers", "2")
     wait_for(process, lambda: len(done(out)) >= 1)
     os.killpg(process.pid, signal.SIGINT)
     said = end(process)
     assert process.returncode == 130
     assert "--resume" in said
     assert "Traceback" not in said
-    process = started(tiny, out, "--resume")
+    process = started(tiny, out, "--resume", "--workers", "1")
     wait_for(process, lambda: len(done(out)) >= 3)
     os.killpg(process.pid, signal.SIGKILL)
     end(process)
@@ -93,7 +94,7 @@ def test_workers_do_not_outlive_their_study(tiny, tmp_path):
     """Killed alone, without its group."""
     tiny |= {"methods": [{"name": "dm", "settings": {"steps": 100_000}}], "baseline": None, "per_class": 1}
     out = tmp_path / "out"
-    process = started(tiny, out)
+    process = started(tiny, out, "--workers", "1")
     wait_for(process, lambda: (out / "runs" / "dm-1-s0" / "metrics.jsonl").exists())
     process.kill()
     end(process)  # the workers hold the pipe until they are gone

@@ -70,7 +70,9 @@ def _evaluate(parser: ArgumentParser) -> None:
         "imagebind-base; by pairs nfnet, nf_resnet50, nf_regnet, vit, convnet, patches; under heads alone an encoder "
         "as of `limbeck embed` (default: the distilling encoder)",
     )  # fmt: skip
-    parser.add_argument("--seeds", type=str, default="0:5", help="of the students: 0:5 are five, 0,2,5 are three, 3 is seed 3 alone")
+    parser.add_argument(
+        "--seeds", type=str, default="0:5", help="of the students: 0:5 are five, 0,2,5 are three, 3 is seed 3 alone"
+    )
     parser.add_argument("--data", type=str, help="the real set, where it is not the one the run was made from")
     parser.add_argument("--whole", action="store_true", help="score the whole training split beside it")
     parser.add_argument("--whole-seeds", type=str, default="0:3", help="its students")
