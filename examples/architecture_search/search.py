@@ -22,12 +22,7 @@ CANDIDATES = "convnet:1,convnet:2,convnet:4,convnet:16,lenet,alexnet"
 def main() -> None:
     options = read_options()
     out = Path(options.out)
-    started = time.perf_counter()
-    limbeck.distill(
-        options.method, options.data, per_class=options.per_class, out=out / "set", seed=options.seed,
-        steps=options.steps, threads=options.threads, kernels=options.kernels, resume=(out / "set").exists(),
-    )  # fmt: skip
-    distilling = time.perf_counter() - started
+    distilling = distilled(out / "set", options)
     rows = []
     for candidate in options.candidates.split(","):
         small, large = (trained(candidate, on, options) for on in (out / "set", options.data))
@@ -40,6 +35,19 @@ def main() -> None:
     found = compared(rows, distilling, options.seeds)
     print_findings(found)
     (out / "search.json").write_text(json.dumps({"rows": rows, **found}, indent=2) + "\n")
+
+
+def distilled(run: Path, options: argparse.Namespace) -> float:
+    """Make the set, where it is not there yet. Returns the seconds it took (of a run that was cut, those after it)."""
+    kept = run.with_name("seconds_distilling")
+    if not kept.exists():
+        started = time.perf_counter()
+        limbeck.distill(
+            options.method, options.data, per_class=options.per_class, out=run, seed=options.seed,
+            steps=options.steps, threads=options.threads, kernels=options.kernels, resume=run.exists(),
+        )  # fmt: skip
+        kept.write_text(str(time.perf_counter() - started))
+    return float(kept.read_text())
 
 
 def trained(candidate: str, target: str | Path, options: argparse.Namespace) -> dict:

@@ -45,5 +45,5 @@ if __name__ == "__main__":
         try:
             limbeck.distill(**run)
         except (LimbeckError, KeyboardInterrupt) as error:
-            ends.append(f"{type(error).__name__}: {error} (said: {error.said})")
+            ends.append(f"{type(error).__name__}: {error} (said: {getattr(error, 'said', None)})")
     told.with_suffix(f".{rank}").write_text(json.dumps({"written": written, "ends": ends}))

@@ -60,7 +60,7 @@ def terms(folder: Path) -> list[dict[str, float]]:
 
 
 @pytest.fixture(scope="module")
-def shared(toy, tmp_path_factory, own_cache):
+def shared(toy, tmp_path_factory):
     """The folder of all runs by two ranks; banks and experts are made by them."""
     folder = tmp_path_factory.mktemp("ranks")
     told = folder / "told.json"
@@ -98,7 +98,7 @@ def test_only_rank_0_writes(shared):
     mine, other = told(shared, "written")
     assert str(shared / "avdd" / "metrics.jsonl") in mine
     assert any("/statistics/" in line for line in mine)
-    assert set(other) == {os.devnull}
+    assert {line for line in other if not line.endswith(".lock")} == {os.devnull}
 
 
 def test_what_cannot_be_shared_is_refused_by_all(shared):

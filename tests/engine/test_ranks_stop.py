@@ -68,7 +68,7 @@ def steps_done(out: Path) -> int:
 
 
 @pytest.mark.slow
-def test_a_dead_rank_ends_the_other_and_the_run_goes_on(toy, tmp_path, own_cache):
+def test_a_dead_rank_ends_the_other_and_the_run_goes_on(toy, tmp_path):
     whole = limbeck.distill("avdd", toy, out=tmp_path / "whole", **SETTINGS)
     out, verb = tmp_path / "run", ("-m", "limbeck", "distill", "avdd")
     given = [str(word) for name, value in SETTINGS.items() for word in (f"--{name.replace('_', '-')}", value)]

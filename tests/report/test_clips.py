@@ -58,13 +58,14 @@ SHORT = Audio(shape=(1, 16, 12), sample_rate=4000, n_fft=64, hop=32)
         (SOUND_BYTES // (12 * 2 * SHORT.samples + 12 * 44), False, (4, 4, 4)),
         (SOUND_BYTES // (12 * (SHORT.samples + 60)), True, (4, 4, 4)),
         (SOUND_BYTES // (8 * (SHORT.samples + 60)), True, (4, 2, 2)),
-        (SOUND_BYTES // (4 * (SHORT.samples + 60)), True, (2, 1, 1)),
+        (SOUND_BYTES // (5 * (SHORT.samples + 60)), True, (4, 1, 0)),
+        (SOUND_BYTES // (4 * (SHORT.samples + 60)), True, (4, 0, 0)),
         (SOUND_BYTES // (SHORT.samples + 60), True, (1, 0, 0)),
         (SOUND_BYTES, True, (0, 0, 0)),
     ],
 )
 def test_the_dearest_sounds_are_kept_where_not_all_fit(items, compact, each):
-    """First one of each set, then all of what was distilled; the limit holds for what is written."""
+    """All of what was distilled before any of the others; the limit holds for what is written."""
     plan = sound_plan(SHORT, items, 2, 3)
     assert (plan.compact, plan.each) == (compact, each)
     wave = np.zeros(SHORT.samples, np.float32)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+import sys
 import time
 from collections.abc import Callable
 from datetime import timedelta
@@ -52,12 +53,14 @@ class Links:
         if dist.is_initialized():
             raise ConfigError("torch.distributed is in use already", hint="End its process group first.")
         self.rank, self.size, self.device = launch.rank, launch.size, device
+        hook = sys.excepthook
         try:
             self.board = PrefixStore(f"limbeck/{next(_sessions)}", _store())
             dist.init_process_group("gloo", store=self.board, timeout=ANSWER, rank=self.rank, world_size=self.size)
             self._patient = dist.new_group(backend="gloo", timeout=PATIENCE)
             self._fast = dist.new_group(backend="nccl", timeout=ANSWER) if device.type == "cuda" else None
             self.board.set(f"who/{self.rank}", f"{socket.gethostname()} {os.getpid()}")
+            sys.excepthook = hook  # torch puts the rank before every line, each time anew
         except RuntimeError as error:
             raise RankError(
                 f"the {self.size} ranks did not come together ({_line(error)})", hint="See what the others say."

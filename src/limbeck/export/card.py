@@ -105,18 +105,29 @@ def _facts(synthetic: SyntheticSet, folder: Path) -> list[tuple[str, str]]:
     told = synthetic.provenance.get("settings")
     settings: Mapping[str, Any] = told if isinstance(told, Mapping) else {}
     decoded = len(synthetic) * synthetic.factor**2
-    budget = [f"{n} {words}" for k, words in (("per_class", "per class"), ("pairs", "pairs")) if (n := settings.get(k))]
+    budget = [
+        f"{n} {words}"
+        for k, words in (("per_class", "per class"), ("pairs", "pairs"), ("bytes", "bytes"))
+        if (n := settings.get(k))
+    ]
     artifact = read_json(folder / "synthetic" / "synthetic.json")
     facts = [
         ("Modalities", ", ".join(f"{m.name} ({m.kind}) {_times(m.shape)}" for m in synthetic.modalities.values())),
         ("Classes", f"{len(synthetic.classes)}: {', '.join(synthetic.classes)}" if synthetic.classes else "none"),
         ("Budget", budget[0] if budget else f"{len(synthetic)} items"),
         ("Items", f"{len(synthetic):,} stored, {decoded:,} decoded (factor {synthetic.factor})"),
-        ("Bytes of learnt numbers", f"{synthetic.bytes:,} ({size(synthetic.bytes)})"),
+        ("Bytes of learnt numbers", f"{synthetic.bytes:,} ({size(synthetic.bytes)}), {_stored(synthetic)}"),
         ("Artifact (SHA-256)", str(artifact["sha256"])),
         ("Run", str(synthetic.provenance.get("run_hash", "not recorded"))),
     ]
     return facts if synthetic.classes else [fact for fact in facts if fact[0] != "Classes"]
+
+
+def _stored(synthetic: SyntheticSet) -> str:
+    """Such as "stored as uint8"; by modality where they differ."""
+    kinds = set(synthetic.storage.values())
+    each = [f"{name} as {kind}" for name, kind in synthetic.storage.items()]
+    return f"stored as {kinds.pop()}" if len(kinds) == 1 else f"stored {', '.join(each)}"
 
 
 def _times(shape: tuple[int, ...]) -> str:

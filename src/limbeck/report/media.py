@@ -72,9 +72,12 @@ def signed_picture(level: Tensor) -> Picture:
     return Pillow.fromarray(colour.round().byte().numpy())
 
 
-def thumbnail(picture: Picture) -> Picture:
-    """The picture, made smaller where it is larger than a page needs."""
-    picture.thumbnail((THUMBNAIL, THUMBNAIL))
+def thumbnail(picture: Picture, side: int) -> Picture:
+    """The picture, shrunk to ``side`` pixels, or to what a page needs, where it is larger."""
+    side = min(side, THUMBNAIL)
+    if max(picture.size) > side:
+        picture = picture.convert("RGB") if picture.mode == "P" else picture  # a palette has nothing between colours
+        picture.thumbnail((side, side))
     return picture
 
 
@@ -85,6 +88,7 @@ def picture_bytes(picture: Picture, *, lossless: bool = False, photograph: bool 
         photograph: it is one, so that even a small one may be a JPEG.
     """
     buffer = io.BytesIO()
+    picture = picture.convert("RGB") if photograph and picture.mode == "P" else picture
     large = photograph or max(picture.size) > LARGE
     if not lossless and large and picture.mode in ("RGB", "L"):
         picture.save(buffer, "JPEG", quality=80)

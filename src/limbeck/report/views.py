@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from limbeck.modalities import Audio, Modality, Text
+from limbeck.modalities import Audio, Image, Modality, Text
 from limbeck.report.media import data_address, picture_bytes, render, sound_bytes, thumbnail
 from limbeck.synthetic.factor import cells, decode
 
@@ -18,8 +18,10 @@ if TYPE_CHECKING:
 
 __all__ = ["SOUND_BYTES", "Cell", "Heard", "View", "real_views", "shared_limits", "sound_plan", "sounds_each", "views"]
 
-SOUND_BYTES = 6_000_000
+SOUND_BYTES = 4_500_000
 """Of WAV files in a page; 16-bit sound at 11 kHz is 22 kB a second."""
+REAL_PIXELS = 5_000_000
+"""Of all real items of a modality together; larger pictures are shrunk."""
 SMALL = 64
 """Pictures of at most so many pixels a side are enlarged pixel by pixel."""
 
@@ -64,19 +66,17 @@ def sounds_each(modality: Modality, items: int, factor: int) -> int:
 
 
 def sound_plan(modality: Modality, items: int, factor: int, sets: int) -> Heard:
-    """Which sounds fit SOUND_BYTES, where as many items of several sets are shown, the first of them the dearest.
+    """Which sounds fit SOUND_BYTES, where as many items of several sets are shown.
 
-    All of them in 16 bits where they fit; else in 8 bits the first cell of each item of each set, then the first set's
-    other cells, then the others' in turn.
+    All of them in 16 bits where they fit; else in 8 bits, those of the first set before the others', whose cells come
+    by turns.
     """
     if not isinstance(modality, Audio):
         return Heard((0,) * sets)
     if sounds_each(modality, items * sets, factor) == factor**2:
         return Heard((factor**2,) * sets)
-    order = sorted(
-        ((k, s) for k in range(factor**2) for s in range(sets)), key=lambda place: (place[0] > 0, place[1] > 0, place)
-    )
-    fitting = [s for _, s in order[: SOUND_BYTES // max(1, items * (modality.samples + 60))]]
+    order = sorted((s > 0, k, s) for k in range(factor**2) for s in range(sets))
+    fitting = [s for *_, s in order[: SOUND_BYTES // max(1, items * (modality.samples + 60))]]
     return Heard(tuple(fitting.count(s) for s in range(sets)), compact=True)
 
 
@@ -123,9 +123,11 @@ def real_views(
         heard: of those that belong together, how many get a player. compact: in 8 bits.
         notes: what :class:`Cell` says of each.
     """
-    pictures = [thumbnail(picture) for picture in render(modality, values, limits)]
-    side = round(cells_each**0.5)
-    order = [c * side + r for r in range(side) for c in range(side)]  # cells go column by column, the page row by row
+    side = round((REAL_PIXELS / len(values)) ** 0.5)
+    pictures = [thumbnail(picture, side) for picture in render(modality, values, limits)]
+    photograph = isinstance(modality, Image | Audio)
+    factor = round(cells_each**0.5)
+    order = [c * factor + r for r in range(factor) for c in range(factor)]  # cells go column by column, the page row by row
     found = []
     for start in range(0, len(values), cells_each):
         sounds: list[str | None] = [None] * cells_each
@@ -133,7 +135,7 @@ def real_views(
             waves = modality.waveform(values[start : start + heard])
             sounds[:heard] = [_address(modality, samples, compact) for samples in waves]
         shown = [
-            Cell(data_address(*picture_bytes(pictures[start + k], photograph=True)), sounds[k], *notes[start + k])
+            Cell(data_address(*picture_bytes(pictures[start + k], photograph=photograph)), sounds[k], *notes[start + k])
             for k in order
         ]
         found.append(_named(modality, max(pictures[start].size), shown))

@@ -90,22 +90,23 @@ class TrajectoryMatching(Objective):
             name: Student({name: encoder}, {name: self.modalities[name]}, self.classes)
             for name, encoder in literal.encoders(self.modalities, settings.channels).items()
         }
-        self.bank = ExpertBank.build(
-            self.store,
-            experts=method.experts,
-            epochs=method.max_start_epoch - 1 + method.expert_epochs,
-            channels=settings.channels,
-            modalities=tuple(self.modalities),
-            recipe=dataclasses.replace(
-                EXPERT_RECIPE, rate=method.expert_rate, batch=method.expert_batch,
-                augment=self.augment.families if self.augment else (),
-            ),
-            device=self.device,
-            kernels=self.numerics.kernels,
-            precision=self.numerics.precision,
-            progress=progress,
-            rehearse=rehearse,
-        )  # fmt: skip
+        with self.ranks.in_turn():
+            self.bank = ExpertBank.build(
+                self.store,
+                experts=method.experts,
+                epochs=method.max_start_epoch - 1 + method.expert_epochs,
+                channels=settings.channels,
+                modalities=tuple(self.modalities),
+                recipe=dataclasses.replace(
+                    EXPERT_RECIPE, rate=method.expert_rate, batch=method.expert_batch,
+                    augment=self.augment.families if self.augment else (),
+                ),
+                device=self.device,
+                kernels=self.numerics.kernels,
+                precision=self.numerics.precision,
+                progress=progress,
+                rehearse=rehearse,
+            )  # fmt: skip
         assert synthetic.labels is not None
         self._labels = synthetic.labels.to(self.device)
         self._steps = StepSizes(
