@@ -14,7 +14,8 @@ def test_bytes_for_people(count, words):
 
 
 @pytest.mark.parametrize(
-    ("seconds", "words"), [(0, "0 s"), (0.017, "0.02 s"), (0.42, "0.4 s"), (90, "90 s"), (2700, "45 min"), (11_520, "3.2 h")]
+    ("seconds", "words"),
+    [(0, "0 s"), (0.017, "0.02 s"), (0.42, "0.4 s"), (90, "90 s"), (2700, "45 min"), (11_520, "3.2 h")],
 )
 def test_seconds_for_people(seconds, words):
     assert duration(seconds) == words

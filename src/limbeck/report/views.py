@@ -20,7 +20,7 @@ __all__ = ["SOUND_BYTES", "Cell", "Heard", "View", "real_views", "shared_limits"
 
 SOUND_BYTES = 4_500_000
 """Of WAV files in a page; 16-bit sound at 11 kHz is 22 kB a second."""
-REAL_PIXELS = 5_000_000
+REAL_PIXELS = 3_000_000
 """Of all real items of a modality together; larger pictures are shrunk."""
 SMALL = 64
 """Pictures of at most so many pixels a side are enlarged pixel by pixel."""
@@ -127,7 +127,8 @@ def real_views(
     pictures = [thumbnail(picture, side) for picture in render(modality, values, limits)]
     photograph = isinstance(modality, Image | Audio)
     factor = round(cells_each**0.5)
-    order = [c * factor + r for r in range(factor) for c in range(factor)]  # cells go column by column, the page row by row
+    # cells go column by column, the page row by row
+    order = [c * factor + r for r in range(factor) for c in range(factor)]
     found = []
     for start in range(0, len(values), cells_each):
         sounds: list[str | None] = [None] * cells_each
