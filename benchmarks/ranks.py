@@ -6,7 +6,7 @@ threads as there are ranks, all in one run.
 
 Rank 0 takes the steps of one process while the others wait without computing; contenders take turns, so that a machine
 whose speed drifts treats them alike. Figures are medians, ratios medians of the ratios within a turn. Real statistics
-are computed each step, or with --cached read from a cache that the first turns fill.
+are computed each step; with --cached it is the same step each time, whose real side the first turn has left in a cache.
 """
 
 from __future__ import annotations
@@ -68,8 +68,10 @@ def measure(options: argparse.Namespace, ranks: Ranks, folder: Path) -> dict[str
         for name, threads in (("one process", 1), ("one process, more threads", ranks.size)):
             ranks.wait()
             if alone is not None:
+                alone.step = 0 if options.cached else alone.step
                 keep(seconds[name], turn, timed(alone, threads))
         ranks.wait()
+        shared.step = 0 if options.cached else shared.step
         keep(seconds["ranks"], turn, timed(shared, 1))
     ranks.wait()
     return seconds
@@ -82,7 +84,6 @@ def loop_of(planned: Plan, ranks: Ranks, cache: Path | None) -> Loop:
 def timed(loop: Loop, threads: int) -> float:
     """Seconds of a step; a rank's includes its wait for the others."""
     torch.set_num_threads(threads)
-    loop.step = loop.step % 4 if loop.step >= 4 else loop.step  # so that a cache has been filled by the first ones
     start = time.perf_counter()
     next(loop.run(10**6))
     return time.perf_counter() - start

@@ -22,6 +22,8 @@ SOUND_BYTES = 4_500_000
 """Of WAV files in a page; 16-bit sound at 11 kHz is 22 kB a second."""
 REAL_PIXELS = 3_000_000
 """Of all real items of a modality together; larger pictures are shrunk."""
+TINY = 32
+"""Real items of at most so many pixels a side are kept as they are: a JPEG of them would be no smaller."""
 SMALL = 64
 """Pictures of at most so many pixels a side are enlarged pixel by pixel."""
 
@@ -125,7 +127,7 @@ def real_views(
     """
     side = round((REAL_PIXELS / len(values)) ** 0.5)
     pictures = [thumbnail(picture, side) for picture in render(modality, values, limits)]
-    photograph = isinstance(modality, Image | Audio)
+    photograph = isinstance(modality, Image | Audio) and max(pictures[0].size) > TINY
     factor = round(cells_each**0.5)
     # cells go column by column, the page row by row
     order = [c * factor + r for r in range(factor) for c in range(factor)]
