@@ -138,6 +138,7 @@ def test_one_of_many_speaks(monkeypatch):
     started(monkeypatch, size="two")
     with pytest.raises(ConfigError, match="WORLD_SIZE 'two'"):
         launched()
+    assert speaks()  # of this, each one
 
 
 def test_other_verbs_are_one_processs(monkeypatch, capsys):

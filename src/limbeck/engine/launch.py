@@ -60,4 +60,8 @@ def speaks(error: BaseException | None = None) -> bool:
     said = getattr(error, "said", None)
     if said is not None:
         return not said
-    return os.environ.get("RANK", "0") == "0" or launched() is None
+    try:
+        started = launched()
+    except ConfigError:
+        return True
+    return started is None or started.rank == 0
