@@ -16,7 +16,7 @@ from scipy.stats import spearmanr
 
 import limbeck
 
-CANDIDATES = "convnet:1,convnet:2,convnet:4,convnet:16,lenet,alexnet"
+CANDIDATES = "convnet:1,convnet:2,convnet:4,convnet:8,convnet:16,lenet"
 
 
 def main() -> None:

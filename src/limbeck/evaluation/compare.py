@@ -41,7 +41,7 @@ def compare(
             modality says the class.
         baseline: a method, or a row's label, from whose row at the same budget each row's difference is told: paired
             by set seed, over the students both sets have. The label of a row of real items under a budget in bytes,
-            such as "random · 5184 bytes", means it at every budget.
+            such as "random · 5184 bytes", means it at every budget; a study's label of such rows the one in as many bytes.
         protocol: which result to take where runs hold several.
         as_published: take the results of students that were given what their set learnt beside its items.
         labels: what to call the method of a path instead of its name, such as two of one name under other settings.
@@ -139,7 +139,10 @@ def _rows(chosen: Sequence[Scored], metrics: Sequence[str]) -> list[_Row]:
     """By architecture and budget, methods in the order in which they came."""
     groups: dict[tuple[str, Any, str], list[Scored]] = {}
     for scored in chosen:
-        groups.setdefault((scored.name, scored.budget, settings_id(scored)), []).append(scored)
+        sets = groups.setdefault((scored.name, scored.budget, settings_id(scored)), [])
+        # a study draws real items in the bytes of each set, and two of its sets may have as many
+        if scored.label is None or not scored.in_bytes or all(s.run_hash != scored.run_hash for s in sets):
+            sets.append(scored)
     for sets in groups.values():
         _refuse_twins(sets)
     students = chosen[0].result["students"] if chosen else []
@@ -209,8 +212,9 @@ def _add_differences(rows: Sequence[_Row], baseline: str, metrics: Sequence[str]
     for row in rows:
         same = [b for b in named if (b.student, b.sets[0].budget) == (row.student, row.sets[0].budget)]
         same = same or [b for b in named if (b.student, b.label) == (row.student, baseline) and b.sets[0].in_bytes]
-        if len(same) > 1:
-            same = [b for b in same if _stored(b) == _stored(row)] or same
+        same = same or [b for b in named if b.student == row.student and _in_bytes_of(row, b)]
+        if len(same) > 1 and len({_stored(b) for b in same}) == len(same):
+            same = [b for b in same if _stored(b) == _stored(row)]
         if len(same) > 1:
             labels = ", ".join(repr(b.label) for b in same)
             raise ConfigError(f"{baseline!r} is several rows", where="--baseline", hint=f"Name one of {labels}.")
@@ -220,6 +224,11 @@ def _add_differences(rows: Sequence[_Row], baseline: str, metrics: Sequence[str]
             why = "no set with a seed of its own" if same else "no row at this budget"
             notes.append(f"{row.label}, {row.sets[0].size}: {baseline} has {why} to compare with.")
     return notes
+
+
+def _in_bytes_of(row: _Row, base: _Row) -> bool:
+    """Whether ``base`` is of real items in as many bytes as each set of ``row`` has."""
+    return base.sets[0].in_bytes and {s.bytes for s in row.sets} == {(base.sets[0].budget or ("", 0))[1]}
 
 
 def _stored(row: _Row) -> Any:
