@@ -5,12 +5,11 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 from limbeck.errors import ConfigError, nearest
-from limbeck.evaluation.meaning import in_words, one_meaning
+from limbeck.evaluation.meaning import in_words, one_meaning, refuse_twins
 from limbeck.evaluation.scored import LAST_DIGITS, Scored, meaning, read_scores, settings_id, shipped, study_runs
 from limbeck.evaluation.study import Summary, summarise
 
@@ -41,7 +40,7 @@ def compare(
             modality says the class.
         baseline: a method, or a row's label, from whose row at the same budget each row's difference is told: paired
             by set seed, over the students both sets have. The label of a row of real items under a budget in bytes,
-            such as "random · 5184 bytes", means it at every budget; a study's label of such rows the one in as many bytes.
+            such as "random · 5184 bytes", means it at every budget; their method's, the row in as many bytes.
         protocol: which result to take where runs hold several.
         as_published: take the results of students that were given what their set learnt beside its items.
         labels: what to call the method of a path instead of its name, such as two of one name under other settings.
@@ -144,7 +143,7 @@ def _rows(chosen: Sequence[Scored], metrics: Sequence[str]) -> list[_Row]:
         if scored.label is None or not scored.in_bytes or all(s.run_hash != scored.run_hash for s in sets):
             sets.append(scored)
     for sets in groups.values():
-        _refuse_twins(sets)
+        refuse_twins(sets)
     students = chosen[0].result["students"] if chosen else []
     rows = [_Row(student, sets, label) for student in students for label, sets in _labelled(list(groups.values()))]
     for row in rows:
@@ -152,13 +151,6 @@ def _rows(chosen: Sequence[Scored], metrics: Sequence[str]) -> list[_Row]:
     budgets = sorted({row.sets[0].budget or ("", 0) for row in rows})
     order = {student: k for k, student in enumerate(students)}
     return sorted(rows, key=lambda row: (order[row.student], budgets.index(row.sets[0].budget or ("", 0))))
-
-
-def _refuse_twins(sets: Sequence[Scored]) -> None:
-    """Raises ConfigError where a set comes twice: counted twice it would narrow the interval."""
-    for one, other in combinations(sets, 2):
-        if (one.run_hash is not None and one.run_hash == other.run_hash) or one.seed == other.seed:
-            raise ConfigError(f"{one.where} and {other.where} are scores of the same set", hint="Name each set once.")
 
 
 def _labelled(groups: Sequence[list[Scored]]) -> list[tuple[str, list[Scored]]]:
@@ -213,8 +205,9 @@ def _add_differences(rows: Sequence[_Row], baseline: str, metrics: Sequence[str]
         same = [b for b in named if (b.student, b.sets[0].budget) == (row.student, row.sets[0].budget)]
         same = same or [b for b in named if (b.student, b.label) == (row.student, baseline) and b.sets[0].in_bytes]
         same = same or [b for b in named if b.student == row.student and _in_bytes_of(row, b)]
-        if len(same) > 1 and len({_stored(b) for b in same}) == len(same):
-            same = [b for b in same if _stored(b) == _stored(row)]
+        if len(same) > 1:  # one method under one label differs in nothing else
+            alike = [b for b in same if _stored(b) == _stored(row)]
+            same = alike if alike or all(b.sets[0].label == baseline for b in same) else same
         if len(same) > 1:
             labels = ", ".join(repr(b.label) for b in same)
             raise ConfigError(f"{baseline!r} is several rows", where="--baseline", hint=f"Name one of {labels}.")

@@ -11,7 +11,7 @@ from typing import Any
 from limbeck.errors import ConfigError, nearest
 from limbeck.evaluation.scored import Scored, meaning
 
-__all__ = ["in_words", "one_meaning"]
+__all__ = ["in_words", "one_meaning", "refuse_twins"]
 
 SHOWN = 4
 """Differences a message lists at most."""
@@ -52,6 +52,13 @@ def one_meaning(
         (key,) = common
         return [scores[key] for scores in kept], left_out
     raise _several(kept[0], common) if common else _mixed(kept)
+
+
+def refuse_twins(sets: Sequence[Scored]) -> None:
+    """Raises ConfigError where a set comes twice: counted twice it would narrow the interval."""
+    for one, other in combinations(sets, 2):
+        if (one.run_hash is not None and one.run_hash == other.run_hash) or one.seed == other.seed:
+            raise ConfigError(f"{one.where} and {other.where} are scores of the same set", hint="Name each set once.")
 
 
 def _key(scored: Scored) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from limbeck.data.caption_embeddings import default_captions
-from limbeck.encoders.build import side_of
+from limbeck.encoders.build import fitting_channels, side_of
 from limbeck.encoders.frozen import check_reads, frozen_kind
 from limbeck.errors import ConfigError
 from limbeck.files import digest_file
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FROZEN_HEADS", "LINEAR_HEADS", "TRAINED_TOWERS", "default_protocol", "fitting_encoder", "fitting_tower",
-    "is_embedded", "settle_frozen", "settle_pairs",
+    "fitting_width", "is_embedded", "settle_frozen", "settle_pairs",
 ]  # fmt: skip
 
 FROZEN_HEADS, TRAINED_TOWERS, LINEAR_HEADS = "retrieval-frozen-heads", "retrieval-mdm", "retrieval-linear-heads"
@@ -68,6 +68,14 @@ def fitting_encoder(synthetic: SyntheticSet | None, modalities: Mapping[str, Mod
     if own != FRESH:
         return own, str(made.get("pretrained") or "auto")
     return "patches" if any(m.spatial for m in modalities.values()) else "identity", "auto"
+
+
+def fitting_width(synthetic: SyntheticSet | None, modalities: Mapping[str, Modality]) -> int:
+    """Channels of students where none are named: those of the distilling encoder; else what fits ``modalities``, of a
+    set its own."""
+    recorded = _made(synthetic).get("channels")
+    known = isinstance(recorded, int) and not isinstance(recorded, bool) and recorded > 0
+    return int(recorded) if known else fitting_channels(modalities if synthetic is None else synthetic.modalities)
 
 
 def settle_pairs(

@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from limbeck.data import open_data
-from limbeck.encoders.build import fitting_channels
 from limbeck.encoders.machine import choose_device
 from limbeck.errors import ConfigError, FormatError, nearest
-from limbeck.evaluation.pair_settings import default_protocol, settle_frozen, settle_pairs
+from limbeck.evaluation.pair_settings import default_protocol, fitting_width, settle_frozen, settle_pairs
 from limbeck.evaluation.protocols import protocol as named_protocol
 from limbeck.evaluation.study import refuse_repeats
 from limbeck.evaluation.whole import score, score_whole
@@ -100,7 +99,7 @@ def evaluate(
     rules = named_protocol(protocol or default_protocol(synthetic, store))
     chosen = _chosen(synthetic, store, modalities)
     machine = {
-        "channels": channels or _width(synthetic, store),
+        "channels": channels or fitting_width(synthetic, store.modalities),
         "split": split,
         **_machine(device, kernels, precision, threads),
     }
@@ -207,11 +206,6 @@ def _digest(path: Path) -> str:
     if not path.is_file():
         raise FormatError("there is no such file of weights", where=path, hint="--save-weights writes such files.")
     return digest_file(path)
-
-
-def _width(synthetic: SyntheticSet | None, store: PairedStore) -> int:
-    recorded = synthetic.provenance.get("settings", {}).get("channels") if synthetic is not None else None
-    return int(recorded or fitting_channels(store.modalities))
 
 
 def _machine(device: str, kernels: str, precision: str, threads: int | None) -> dict[str, Any]:

@@ -229,7 +229,8 @@ def _work(metrics: Path) -> tuple[int | None, float | None]:
 def shipped(scores: Iterable[Scored]) -> list[str]:
     """What the bytes of real items are, once for all that were counted alike."""
     counted = [s.result["trained_on"].get("counted") for s in scores if s.in_bytes]
-    told = dict.fromkeys("; ".join(f"{name}: {words}" for name, words in c.items()) for c in counted if c)
+    every = [c for c in counted if isinstance(c, Mapping)]
+    told = dict.fromkeys("; ".join(f"{name}: {words}" for name, words in c.items()) for c in every if c)
     return [f"Budgets in bytes count real items in the form their media ship in ({each})." for each in told]
 
 

@@ -12,13 +12,12 @@ import torch
 from torch import Tensor
 
 from limbeck.encoders import Kernels, Precision, Weights
-from limbeck.encoders.build import fitting_channels
 from limbeck.encoders.fused import default_kernels
 from limbeck.encoders.machine import choose_device
 from limbeck.errors import ConfigError, DataError, nearest
 from limbeck.evaluation.fusion import ensemble
 from limbeck.evaluation.inputs import columns_of
-from limbeck.evaluation.pair_settings import FRESH, RECOGNITION, default_protocol
+from limbeck.evaluation.pair_settings import FRESH, RECOGNITION, default_protocol, fitting_width
 from limbeck.evaluation.protocols import Protocol
 from limbeck.evaluation.protocols import protocol as named_protocol
 from limbeck.evaluation.students import build_student
@@ -134,7 +133,7 @@ def train(
     rules = named_protocol(protocol or _fitting(synthetic, data))
     place = choose_device(device)
     machine: dict[str, Any] = {
-        "channels": channels or _width(synthetic),
+        "channels": channels or fitting_width(synthetic, synthetic.modalities),
         "kernels": default_kernels(place) if kernels == "auto" else _kernels(kernels),
         "precision": precision,
     }
@@ -159,7 +158,8 @@ def _fitting(synthetic: SyntheticSet, data: Any) -> str:
     """The protocol that scores such a set. The data is looked at only where the set alone does not tell."""
     settings = synthetic.provenance.get("settings")
     told = settings if isinstance(settings, Mapping) else {}
-    if synthetic.labels is not None and told.get("pairs") is None and told.get("encoder", FRESH) == FRESH:
+    looked = told.get("encoder", FRESH) != FRESH or told.get("captions") == "stored"  # a store that an encoder made
+    if synthetic.labels is not None and told.get("pairs") is None and not looked:
         return RECOGNITION
     return default_protocol(synthetic, store_of(synthetic, data))
 
@@ -185,12 +185,6 @@ def _shown(synthetic: SyntheticSet, names: Sequence[str] | None) -> dict[str, Mo
                 f"no modality {name!r} here", where="modalities", hint=nearest(name, synthetic.modalities)
             )
     return {name: m for name, m in synthetic.modalities.items() if names is None or name in names}
-
-
-def _width(synthetic: SyntheticSet) -> int:
-    settings = synthetic.provenance.get("settings")
-    recorded = settings.get("channels") if isinstance(settings, Mapping) else None
-    return int(recorded or fitting_channels(synthetic.modalities))
 
 
 def _kernels(name: str) -> Kernels:

@@ -54,12 +54,15 @@ def begin(folder: Path, study: Study, data: Mapping[str, Any], threads: int, *, 
 
     Raises ResumeError, naming what changed, where a cell that was there before is to be another now.
     """
+    told = {cell.name: cell.told for cell in study.cells()}
+    about = {**study.told, "hash": study.hash, "data_hash": data["hash"], "threads": threads, "cells": told}
     if resume:
         before = read_json(folder / FILE)
         _refuse_changed(before, study, data, folder)
-        threads = int(before.get("threads", threads))
-    told = {cell.name: cell.told for cell in study.cells()}
-    about = {**study.told, "hash": study.hash, "data_hash": data["hash"], "threads": threads, "cells": told}
+        about["threads"] = threads = int(before.get("threads", threads))
+        # no longer named, and still there should they be named again
+        gone = {**before.get("dropped", {}), **before.get("cells", {})}
+        about["dropped"] = {name: of for name, of in gone.items() if name not in told and _made(folder, name)}
     write_json(folder / FILE, about)
     return threads
 
@@ -80,7 +83,7 @@ def _clear(folder: Path) -> None:
 
 def _refuse_changed(before: Mapping[str, Any], study: Study, data: Mapping[str, Any], folder: Path) -> None:
     changed = [] if before.get("data_hash") == data["hash"] else [f"data {before.get('data')} -> {study.data}"]
-    now, were = {cell.name: cell.told for cell in study.cells()}, before.get("cells", {})
+    now, were = {cell.name: cell.told for cell in study.cells()}, {**before.get("dropped", {}), **before["cells"]}
     for name, told in now.items():
         if name in were:
             changed += [f"{key} {a} -> {b}" for key, a, b in _unequal(were[name], told)]
@@ -95,6 +98,10 @@ def _refuse_changed(before: Mapping[str, Any], study: Study, data: Mapping[str, 
             f"the study was started with other settings: {'; '.join(dict.fromkeys(changed))}", where=folder,
             hint="Put them back, give what is new a label of its own, or choose another --out.",
         )  # fmt: skip
+
+
+def _made(folder: Path, name: str) -> bool:
+    return (folder / "runs" / name / "synthetic").exists()
 
 
 def _unequal(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[tuple[str, Any, Any]]:

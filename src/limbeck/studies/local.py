@@ -46,6 +46,12 @@ class _Slot:
     work: Future[dict[str, Any]] | None = None
     job: Job | None = None
 
+    def drop(self) -> None:
+        """Forget a process that has died."""
+        if self.pool is not None:
+            self.pool.shutdown(wait=False)
+        self.pool = self.pid = None
+
 
 @dataclass
 class Local:
@@ -72,13 +78,21 @@ class Local:
     def start(self, job: Job) -> None:
         """Hand a cell to a free process."""
         slot = next(slot for slot in self.slots if slot.job is None)
+        try:
+            slot.work = self._pool(slot).submit(run_cell, job)
+        except BrokenProcessPool:  # it died while it had nothing to do
+            slot.drop()
+            slot.work = self._pool(slot).submit(run_cell, job)
+        slot.job = job
+
+    def _pool(self, slot: _Slot) -> ProcessPoolExecutor:
         if slot.pool is None:
             # a pool of one: where a process of a pool dies, all that the pool was doing is lost
             slot.pool = ProcessPoolExecutor(
                 1, multiprocessing.get_context("spawn"), initializer=_begin, initargs=(slot.number, self.threads)
             )
             slot.pid = slot.pool.submit(os.getpid)
-        slot.job, slot.work = job, slot.pool.submit(run_cell, job)
+        return slot.pool
 
     def wait(self) -> list[tuple[Job, dict[str, Any]]]:
         """The cells that are finished, at least one, with what their files should say."""
@@ -95,9 +109,7 @@ class Local:
         try:
             return slot.work.result()
         except BrokenProcessPool:
-            if slot.pool is not None:
-                slot.pool.shutdown(wait=False)
-            slot.pool = slot.pid = None
+            slot.drop()
             error = StudyError(
                 "the process that worked on it died",
                 hint="Killed from outside, or out of memory: fewer --workers need less. A script that calls "

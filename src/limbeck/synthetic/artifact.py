@@ -157,7 +157,9 @@ def _storage(manifest: dict[str, Any], where: Path) -> dict[str, str]:
     if manifest["version"] < VERSION:
         return {}
     storage = manifest.get("storage")
-    if not isinstance(storage, dict) or not all(kind in STORAGES for kind in map(str, storage.values())):
+    listed = manifest["modalities"] if isinstance(manifest["modalities"], list) else []
+    named = {m.get("name") for m in listed if isinstance(m, dict)}
+    if not isinstance(storage, dict) or not set(storage) <= named or not all(k in STORAGES for k in storage.values()):
         raise FormatError(f"its storage is not one of {', '.join(STORAGES)} by modality: {storage!r}", where=where)
     return storage
 

@@ -79,7 +79,8 @@ def _provenance(synthetic: SyntheticSet, kind: str) -> dict[str, Any]:
     settings = before.get("settings")
     told = {"settings": {**settings, "storage": kind}} if isinstance(settings, dict) else {}
     packed = {"from": before.get("run_hash"), "storage": kind}
-    return {**before, **told, "run_hash": settings_hash(before.get("run_hash"), packed), "packed": packed}
+    made_of = before.get("run_hash") or before  # what was imported has no hash, and others of it pack to other runs
+    return {**before, **told, "run_hash": settings_hash(made_of, packed), "packed": packed}
 
 
 def _copy(source: Path, target: Path) -> None:

@@ -135,7 +135,7 @@ class SyntheticSet:
         form they ship in."""
         told = self.provenance.get("bytes")
         total = told.get("total") if isinstance(told, dict) else None
-        return total if isinstance(total, int) and not isinstance(total, bool) else self.bytes
+        return total if isinstance(total, int) and not isinstance(total, bool) and total > 0 else self.bytes
 
     def stored_as(self, kind: str) -> Self:
         """The set kept as "fp32", "fp16" or "uint8" (:mod:`limbeck.synthetic.storage`), the values rounded to what is
