@@ -14,6 +14,13 @@ NOT_RUN = "<!-- not run:"
 """Stands on the line before a block that the tests must not run, with the reason."""
 _BLOCK = re.compile(r"^( *)```(\w*)[^\n]*\n(.*?)^\1```", re.MULTILINE | re.DOTALL)
 
+_INCLUDED = re.compile(r'^--8<-- "([^"]+)"$', re.MULTILINE)
+
+
+def _file(match: re.Match[str]) -> str:
+    """What the site puts in the place of such a line."""
+    return (ROOT / match[1]).read_text(encoding="utf-8").rstrip()
+
 
 @dataclass(frozen=True)
 class Block:
@@ -32,7 +39,7 @@ class Block:
 
 def blocks(page: Path, language: str) -> list[Block]:
     """Blocks of a language, in order; "" is commands."""
-    text, found = page.read_text(encoding="utf-8"), []
+    text, found = _INCLUDED.sub(_file, page.read_text(encoding="utf-8")), []
     for match in _BLOCK.finditer(text):
         if match[2] == language:
             before = text[: match.start()].rstrip().rpartition("\n")[2].strip()

@@ -66,6 +66,7 @@ def test_the_python_of_a_page_runs(page, monkeypatch):
         assert module.scores["fused"] == pytest.approx(again["mean"]["fused"])
     if page.name == "writing_a_method.md":
         assert module.synthetic.provenance["settings"]["method"] == {"weight": 2.0}
+        assert module.Sliced().directions == 64  # the example's file stands on the page
 
 
 def test_few_blocks_are_left_out():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from limbeck.errors import ConfigError
@@ -62,3 +64,32 @@ def test_a_method_s_name_means_its_row_at_the_same_budget(tmp_path):
     with pytest.raises(ConfigError) as caught:
         compare(paths, baseline="random · 500 bytes")
     assert "random · 5000 bytes" in caught.value.hint
+
+
+def test_real_items_of_equal_bytes_are_a_set_once_in_a_study(tmp_path):
+    """Twice as many items in half the bytes each weigh as much: a study draws the same items for both."""
+    runs = [run(tmp_path / "m", {0: 20.0}, "mdm", trained_on={"method": "mdm", "bytes": 5000, "run_hash": "mdm0"})]
+    runs += [real(tmp_path / name, {0: 10.0}) for name in ("1-fp32", "2-fp16")]
+    with pytest.raises(ConfigError, match="the same set"):
+        compare(runs)
+    labels = dict(zip(runs, ("mdm", "same bytes", "same bytes"), strict=True))
+    rows = {row["label"]: row for row in compare(runs, labels=labels, baseline="same bytes")["rows"]}
+    assert rows["same bytes · 5000 bytes"]["n"] == {"sets": 1, "students": 1}
+    # their method means the row in as many bytes
+    assert rows["mdm"]["scores"]["Mean"]["difference"]["mean"] == 10
+
+
+def test_all_real_items_are_one_set_in_whatever_order(tmp_path):
+    paths = [run(tmp_path / str(seed), {0: 10.0 + seed}, seed=seed) for seed in range(3)]
+    orders = ([["a"], ["b"]], [["b"], ["a"]], [["b"], ["c"]])
+    for path, order in zip(paths, orders, strict=True):
+        manifest = json.loads((path / "synthetic" / "synthetic.json").read_text())
+        manifest["provenance"]["real_items"] = order
+        (path / "synthetic" / "synthetic.json").write_text(json.dumps(manifest))
+    assert [row["n"]["sets"] for row in compare(paths)["rows"]] == [2]
+
+
+def test_what_was_counted_may_be_anything(tmp_path):
+    about = {"method": "random", "items": 9, "bytes": 4990, "run_hash": "random0", "counted": "pixels"}
+    path = run(tmp_path / "r", {0: 1.0}, config={"bytes": 5000, "pairs": None}, trained_on=about)
+    assert compare([path])["rows"][0]["bytes"] == 4990

@@ -54,3 +54,15 @@ def test_a_study_is_the_runs_it_has_begun(tmp_path):
     (tmp_path / "study.json").write_text("{}")
     with pytest.raises(FormatError, match="not the file of a study"):
         compare([tmp_path])
+
+
+def test_a_baseline_that_failed_in_one_storage_is_no_error(tmp_path):
+    runs = {}
+    for method, storage in (("random", "fp32"), ("random", "fp16"), ("mdm", "uint8")):
+        path = run(tmp_path / f"{method}-{storage}", {0: 1.0}, method, 0, {"storage": storage})
+        for place in ("synthetic/synthetic.json", "results/a.json"):
+            text = (path / place).read_text()
+            (path / place).write_text(text.replace(f'"{method}0"', f'"{method}-{storage}"'))
+        runs[path] = method
+    found = compare(list(runs), labels=runs, baseline="random")
+    assert any("mdm" in note and "random has no row" in note for note in found["notes"])

@@ -124,3 +124,23 @@ def test_towers_of_a_set_by_pairs(toy, tmp_path):
     assert embeddings["image"].shape == embeddings["audio"].shape
     with pytest.raises(ConfigError, match="none of image, audio"):
         towers({"text": batch["image"]})
+
+
+@pytest.mark.parametrize("settings", [None, [], {"channels": "many"}, {"channels": True}, {"channels": -3}])
+def test_settings_of_another_s_set_may_be_anything(run, toy, settings):
+    synthetic = limbeck.load(run)
+    synthetic.provenance = {"settings": settings}
+    words = {"data": toy, "students": ["lenet"], "seeds": (0,), "threads": 1, "device": "cpu", "kernels": "literal"}
+    found = limbeck.evaluate(synthetic, **words)
+    assert found["settings"]["channels"] == 32
+    student = limbeck.train(synthetic, student="lenet", seed=0, device="cpu", kernels="literal")
+    assert student.score(toy) == found["runs"][0]["scores"]
+
+
+def test_a_set_of_embedded_items_is_no_classifier_s_by_default(run, monkeypatch):
+    """``limbeck evaluate`` scores it by heads, whose score a student from scratch is not."""
+    monkeypatch.setattr("limbeck.evaluation.pair_settings.is_embedded", lambda _: True)
+    synthetic = limbeck.load(run)
+    synthetic.provenance["settings"] |= {"captions": "stored"}
+    with pytest.raises(ConfigError, match="recognition-frozen-heads trains no classifier"):
+        limbeck.train(synthetic)

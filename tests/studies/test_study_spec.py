@@ -102,6 +102,14 @@ def test_ways_of_scoring_are_evaluates_keywords():
         ({"evaluate": [{}, {"seeds": 3}]}, ["one file", "protocol or students"]),
         ({"evaluate": "convnet"}, ["by name"]),
         ({"evaluate": {"device": "gpu"}}, ["unknown device 'gpu'"]),
+        ({"evaluate": {"seeds": []}}, ["evaluate.seeds is empty"]),
+        ({"evaluate": {"students": []}}, ["evaluate.students is empty"]),
+        ({"evaluate": {"modalities": []}}, ["evaluate.modalities is empty"]),
+        ({"evaluate": {"whole_seeds": [0, -1]}}, ["evaluate.whole_seeds is", "0 or more"]),
+        ({"evaluate": {"split": "tset"}}, ["no split 'tset'", "'test'"]),
+        ({"evaluate": {"fusion": "ensembel"}}, ["unknown fusion 'ensembel'", "'ensemble'"]),
+        ({"methods": [{"name": "dm", "label": "a" * 200}]}, ["too long"]),
+        ({"methods": [{"name": "dm", "label": "a\nb"}]}, ["no line of a table"]),
     ],
 )
 def test_mistakes_name_the_nearest(tiny, change, words):
@@ -143,3 +151,23 @@ def test_students_that_would_differ_are_refused(tiny):
     assert check_cells(read_study(tiny), 1)[0] == {}
     with pytest.raises(DataError, match="no such data set"):
         check_cells(read_study({**tiny, "data": "toyy"}), 1)
+
+
+@pytest.mark.parametrize(
+    ("own", "evaluate", "words"),
+    [
+        ({"modalities": ["image"]}, {}, "modalities (image, audio of random, image of other)"),
+        ({"encoder": "identity"}, {"protocol": None}, "encoder (random of random, identity of other)"),
+    ],
+)
+def test_scores_that_would_not_mean_the_same_are_refused(tiny, own, evaluate, words):
+    tiny["evaluate"] |= evaluate
+    tiny["methods"] += [{"name": "dm", "label": "other", "settings": own}]
+    with pytest.raises(ConfigError) as caught:
+        check_cells(read_study(tiny), 1)
+    assert words in str(caught.value)
+
+
+def test_real_items_in_bytes_are_planned_too(tiny):
+    tiny["methods"] += [{"name": "random", "label": "whole", "bytes_of": "dm", "settings": {"factor": 2}}]
+    assert sorted(check_cells(read_study(tiny), 1)[0]) == ["whole-1-s0", "whole-2-s0"]

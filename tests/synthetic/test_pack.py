@@ -122,3 +122,19 @@ def test_students_of_it_see_the_rounded_values(whole, toy, tmp_path):
     assert [row["label"] for row in found["rows"]] == ["avdd · storage fp32", "avdd · storage uint8"]
     assert [row["bytes"] for row in found["rows"]] == [4 * 4 * 1024, 4 * (1024 + 8 * 4)]
     assert [row["steps"] for row in found["rows"]] == [4, 4]
+
+
+def test_what_was_imported_packs_to_different_runs(whole, tmp_path):
+    hashes = set()
+    for name in ("one", "two"):
+        imported = limbeck.load(whole)
+        imported.provenance = {"imported": name}
+        imported.save(tmp_path / name)
+        hashes.add(pack(tmp_path / name, tmp_path / f"{name}-8", storage="uint8").provenance["run_hash"])
+    assert len(hashes) == 2
+
+
+def test_bytes_below_nothing_are_not_counted(whole):
+    synthetic = limbeck.load(whole)
+    synthetic.provenance["bytes"] = {"total": -5}
+    assert synthetic.counted_bytes == synthetic.bytes

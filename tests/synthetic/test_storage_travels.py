@@ -105,6 +105,7 @@ def test_to_float32_again_keeps_the_rounded_values(synthetic, tmp_path):
         {"storage": {"image": "fp16", "text": "uint8"}},
         {"storage": {"image": "uint8", "text": "uint8", "sound": "uint8"}},
         {"storage": {"image": "uint8"}},
+        {"storage": {"image": "uint8", "text": "uint8", "ghost": "fp32"}},
         {"similarity": KeyError},
         {"similarity": 3},
     ],

@@ -41,7 +41,7 @@ SOURCES: dict[str, Source] = {
     "ave": Source("AVE: Tian et al., Audio-Visual Event Localization in Unconstrained Videos, ECCV 2018"),
     "vggsound": VGGSOUND,
     "vggs10k": VGGSOUND,
-    "music21": Source("MUSIC-21: Zhao et al., The Sound of Pixels, ECCV 2018"),
+    "music21": Source("MUSIC-21: Zhao et al., The Sound of Motions, ICCV 2019"),
     "av_mnist": Source(
         "pictures: MNIST (LeCun, Cortes and Burges); sounds: the Free Spoken Digit Dataset",
         f"sounds: CC BY-SA 4.0; pictures: {UNKNOWN}",

@@ -74,8 +74,9 @@ def fitting_width(synthetic: SyntheticSet | None, modalities: Mapping[str, Modal
     """Channels of students where none are named: those of the distilling encoder; else what fits ``modalities``, of a
     set its own."""
     recorded = _made(synthetic).get("channels")
-    known = isinstance(recorded, int) and not isinstance(recorded, bool) and recorded > 0
-    return int(recorded) if known else fitting_channels(modalities if synthetic is None else synthetic.modalities)
+    if isinstance(recorded, int) and not isinstance(recorded, bool) and recorded > 0:
+        return recorded
+    return fitting_channels(modalities if synthetic is None else synthetic.modalities)
 
 
 def settle_pairs(

@@ -204,13 +204,22 @@ def _provenance(folder: Path, run_hash: object, file: Path) -> dict[str, Any]:
         manifest = read_json(folder / "synthetic" / "synthetic.json")
         found = manifest.get("provenance")
         provenance = found if isinstance(found, dict) else {}
-        provenance = {**provenance, "content": manifest.get("tensors_sha256", folder)}
+        provenance = {**provenance, "content": _content(manifest, provenance) or str(folder)}
         if run_hash and provenance.get("run_hash", run_hash) != run_hash:
             raise FormatError("the score of another set than this run's", where=file, hint="Score the run again.")
         return provenance
     if (folder / "config.json").exists():
         return {"settings": read_json(folder / "config.json")}
     return {}
+
+
+def _content(manifest: Mapping[str, Any], provenance: Mapping[str, Any]) -> str | None:
+    """Equal where sets are: of real items as they are in whatever order, of others number by number."""
+    items, captions = provenance.get("real_items"), manifest.get("captions")
+    if provenance.get("steps_done") != 0 or not isinstance(items, list):
+        return manifest.get("tensors_sha256")
+    words = captions if isinstance(captions, list) and len(captions) == len(items) else [None] * len(items)
+    return digest_of(sorted(digest_of(each) for each in zip(items, words, strict=True)))
 
 
 def _work(metrics: Path) -> tuple[int | None, float | None]:

@@ -209,7 +209,7 @@ def _limits(synthetic: SyntheticSet, to: str) -> list[str]:
         "Meant for training small models quickly: comparing architectures, trying ideas, memories of continual "
         "learning. Not for measuring anything about the world: it is no sample of the real set.",
         "Learnt items were optimised for networks and not for people. They may look and sound like noise.",
-        "Scores hold for the protocol and the students named above. Other architectures do worse, as a rule.",
+        "Scores hold for the protocol and the students named above; what others make of these items was not measured.",
         "What the real set lacks or overrepresents, this one does, too, and there is less of it to notice it by.",
     ]
     if "audio" in kinds and to != "ddranking":

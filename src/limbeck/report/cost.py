@@ -12,7 +12,7 @@ from typing import Any
 
 from limbeck.report.plot import Axis, Curve, Mark, Plot
 
-__all__ = ["Cost", "break_even", "cost_of", "cost_chart", "seconds_in_words"]
+__all__ = ["Cost", "at_work", "break_even", "cost_of", "cost_chart", "seconds_in_words"]
 
 FAR = 10_000
 """Students beyond which the chart does not reach."""
@@ -90,6 +90,11 @@ def cost_of(
         _notes(lines, result, whole),
         cost_chart(distilling, all_data.seconds, own.seconds),
     )
+
+
+def at_work(folder: Path) -> float | None:
+    """Seconds between the lines of a run's log, but for those before it was taken up again; None without a log."""
+    return _at_work(_log(folder / "log"))
 
 
 def cost_chart(distilling: float, on_whole: float, on_set: float) -> Plot:

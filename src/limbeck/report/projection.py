@@ -27,7 +27,7 @@ __all__ = ["PROJECTIONS", "Dots", "Panel", "Projection", "check_projection", "pl
 
 PROJECTIONS = {"auto": "t-SNE", "none": "", "tsne": "t-SNE", "umap": "UMAP"}
 """What ``--projection`` takes, and how it is called."""
-QUICK = 60.0
+QUICK = 30.0
 """Seconds that "auto" may take to train the network that items are looked at through, where it is not in the cache."""
 REAL, OWN = 500, 200
 """Real and synthetic items at most, as many of one class as of another."""

@@ -99,7 +99,7 @@ def told_error(error: BaseException) -> dict[str, Any]:
 def _make(job: Job, state: dict[str, Any]) -> None:
     if (job.run / "synthetic").exists():
         return
-    start = time.monotonic()
+    start, begun = time.monotonic(), (job.run / "log").exists()
     first = job.folder / "runs" / (job.cell.made_of or "")
     if job.cell.method.bytes_of is not None:
         from limbeck.synthetic import SyntheticSet
@@ -111,7 +111,12 @@ def _make(job: Job, state: dict[str, Any]) -> None:
         pack(first, job.run, storage=job.cell.storage)
     else:
         _distil(job, dict([job.cell.budget]))
-    state["seconds"]["distil"] = round(time.monotonic() - start, 3)
+    seconds = time.monotonic() - start
+    if begun:  # its log knows how long it was at work before it was killed
+        from limbeck.report.cost import at_work
+
+        seconds = max(seconds, at_work(job.run) or 0.0)
+    state["seconds"]["distil"] = round(seconds, 3)
     write_state(job.folder, state)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from limbeck.errors import ConfigError
 from limbeck.files import write_bytes, write_json
 from limbeck.studies.cells import finished, read_state
 from limbeck.studies.scoring import Scoring
@@ -22,11 +23,19 @@ def write_comparison(folder: Path, study: Study, data: Mapping[str, Any]) -> dic
 
     Returns:
         What ``comparison.json`` holds.
+
+    Raises ConfigError, once all that can be is written, where scores do not mean the same.
     """
     from limbeck.evaluation.comparison import as_text
 
     done = [cell for cell in study.cells() if finished(folder, study, cell)]
-    comparisons = [_compared(folder, study, scoring, done) for scoring in study.evaluate] if done else []
+    comparisons: list[dict[str, Any]] = []
+    mixed: list[ConfigError] = []
+    for scoring in study.evaluate if done else ():
+        try:
+            comparisons.append(_compared(folder, study, scoring, done))
+        except ConfigError as error:
+            mixed.append(error)
     found = {
         "study": {
             "name": study.name,
@@ -45,6 +54,8 @@ def write_comparison(folder: Path, study: Study, data: Mapping[str, Any]) -> dic
         text = "\n".join(as_text(table, form) for table in comparisons)
         write_bytes(folder / f"comparison.{ending}", text.encode())
     write_json(folder / "comparison.json", found)
+    if mixed:
+        raise mixed[0]
     return found
 
 

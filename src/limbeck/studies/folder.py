@@ -83,7 +83,8 @@ def _clear(folder: Path) -> None:
 
 def _refuse_changed(before: Mapping[str, Any], study: Study, data: Mapping[str, Any], folder: Path) -> None:
     changed = [] if before.get("data_hash") == data["hash"] else [f"data {before.get('data')} -> {study.data}"]
-    now, were = {cell.name: cell.told for cell in study.cells()}, {**before.get("dropped", {}), **before["cells"]}
+    were = {**before.get("dropped", {}), **before.get("cells", {})}
+    now = {cell.name: cell.told for cell in study.cells()}
     for name, told in now.items():
         if name in were:
             changed += [f"{key} {a} -> {b}" for key, a, b in _unequal(were[name], told)]

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from limbeck.data import EMBEDDED
-from limbeck.errors import LimbeckError
+from limbeck.errors import ConfigError, LimbeckError
 from limbeck.studies.cells import Job, finished, read_state, told_error, write_state
 from limbeck.studies.check import check_cells
 from limbeck.studies.compare import write_comparison
@@ -62,7 +62,8 @@ def study(
         What ``comparison.json`` holds: the study, its cells, each with its state and error, and its comparisons.
 
     Raises:
-        ConfigError: before anything is run, for names, settings and data that do not exist.
+        ConfigError: before anything is run, for names, settings and data that do not exist; after it, where scores
+            turn out not to mean the same.
         ResumeError: where another study is resumed than was started, or another process works on this one.
     """
     hands = Hands(executor, workers, address)
@@ -75,10 +76,16 @@ def study(
         threads = begin(folder, read, data, threads, resume=resume)
         said = _Voice(folder, progress)
         _work(folder, read, hands, threads, refused, said)
-        found = write_comparison(folder, read, data)
+        mixed: ConfigError | None = None
+        try:
+            found = write_comparison(folder, read, data)
+        except ConfigError as error:  # the cells and other tables have their page all the same
+            mixed = error
         from limbeck.report.study import write_study_report
 
         said(f"the page: {write_study_report(folder)}")
+        if mixed is not None:
+            raise mixed
     return found
 
 

@@ -87,12 +87,14 @@ def read_scoring(value: Any) -> tuple[Scoring, ...]:
 
 def _check(scoring: Scoring) -> None:
     """Names and numbers that are wrong whatever the data."""
+    from limbeck.data.meta import SPLITS
     from limbeck.encoders.frozen import FROZEN
     from limbeck.encoders.machine import choose_device
     from limbeck.encoders.towers import TOWERS
     from limbeck.evaluation.protocols import protocol
     from limbeck.evaluation.students import STUDENTS
     from limbeck.evaluation.study import refuse_repeats
+    from limbeck.training import FUSIONS
 
     known: set[str] = {*STUDENTS, *TOWERS, *FROZEN}
     if scoring.protocol is not None:
@@ -107,6 +109,16 @@ def _check(scoring: Scoring) -> None:
     refuse_repeats("evaluate.students", scoring.students or ())
     for name in ("seeds", "whole_seeds"):
         refuse_repeats(f"evaluate.{name}", scoring.keywords.get(name, ()))
+    for name in ("students", "modalities", "seeds", "whole_seeds"):
+        if getattr(scoring, name) is not None and not scoring.keywords.get(name):
+            raise ConfigError(f"evaluate.{name} is empty", hint="Leave it out, or name some.")
+    for name in ("seeds", "whole_seeds"):
+        if min(scoring.keywords.get(name, (0,))) < 0:
+            raise ConfigError(f"evaluate.{name} is {getattr(scoring, name)}", hint="Seeds are 0 or more.")
+    if scoring.split is not None and scoring.split not in SPLITS:
+        raise ConfigError(f"no split {scoring.split!r}", where="evaluate.split", hint=nearest(scoring.split, SPLITS))
+    if scoring.fusion is not None and scoring.fusion not in FUSIONS:
+        raise ConfigError(f"unknown fusion {scoring.fusion!r}", where="evaluate", hint=nearest(scoring.fusion, FUSIONS))
     for name in ("channels", "width", "threads", "at_once"):
         value = getattr(scoring, name)
         if value is not None and value < 1:

@@ -19,6 +19,8 @@ FP32 = "fp32"
 KEYS = ("name", "data", "per_class", "pairs", "methods", "seeds", "settings", "storage", "evaluate", "baseline")
 OWN = ("per_class", "pairs", "bytes", "seed")
 """Settings of a run that the study says itself."""
+LONG = 100
+"""Letters of a label as a folder's name, which a file system takes with budget, seed and storage behind it."""
 CHOICE = ("steps", "init")
 """Settings of all runs that a coreset, which chooses real items and takes no steps, does not hear."""
 
@@ -206,6 +208,9 @@ def _methods(value: Any, common: Mapping[str, Any]) -> tuple[Chosen, ...]:
         if not name or name in slugs:
             what = f"{method.label!r} and {slugs[name]!r} would share a folder" if name else "a label has no letter"
             raise ConfigError(what, where="methods", hint="Give each its own `label`.")
+        if len(name) > LONG or not method.label.isprintable():
+            what = f"{method.label[:40]!r} ... is too long, or no line of a table"
+            raise ConfigError(what, where="methods", hint="Give it a short `label`.")
         slugs[name] = method.label
     labels = [method.label for method in found if method.bytes_of is None]
     for method in found:

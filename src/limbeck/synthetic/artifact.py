@@ -158,8 +158,8 @@ def _storage(manifest: dict[str, Any], where: Path) -> dict[str, str]:
         return {}
     storage = manifest.get("storage")
     listed = manifest["modalities"] if isinstance(manifest["modalities"], list) else []
-    named = {m.get("name") for m in listed if isinstance(m, dict)}
-    if not isinstance(storage, dict) or not set(storage) <= named or not all(k in STORAGES for k in storage.values()):
+    named = [m.get("name") for m in listed if isinstance(m, dict)]
+    if not isinstance(storage, dict) or not all(m in named and kind in STORAGES for m, kind in storage.items()):
         raise FormatError(f"its storage is not one of {', '.join(STORAGES)} by modality: {storage!r}", where=where)
     return storage
 
