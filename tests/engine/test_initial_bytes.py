@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import ClassVar
 
 import numpy as np
@@ -13,8 +14,9 @@ from limbeck.data.shipped import Shipped, words_bytes
 from limbeck.data.toy import make_toy
 from limbeck.engine.initial_bytes import rows_within
 from limbeck.engine.plan import plan
-from limbeck.errors import ConfigError, FormatError
+from limbeck.errors import ConfigError, DataError, FormatError
 from limbeck.files import read_json
+from limbeck.synthetic import Budget
 from limbeck.synthetic.pack import pack
 
 
@@ -172,3 +174,9 @@ def test_whole_numbers_are_as_they_were(toy, small):
         plan("dm", toy, settings={**settings, **more}) for more in ({}, {"storage": "fp32"}, {"storage": "uint8"})
     )
     assert plain.hash == told.hash != other.hash
+
+
+def test_a_class_without_items_is_refused():
+    store = SimpleNamespace(classes=("a", "b"), path="store", rows=lambda _, label: [3] * (1 - label))
+    with pytest.raises(DataError, match="'b' has 0 training items"):
+        Budget(bytes=100).check(store, 1)

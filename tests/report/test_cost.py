@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from limbeck.report.cost import break_even, cost_chart, cost_of, seconds_in_words
+from limbeck.report.cost import at_work, break_even, cost_chart, cost_of, seconds_in_words
 
 LOG = """2026-01-01T10:00:00Z started: dm on toy
 2026-01-01T10:00:05Z choosing real items: herding
@@ -94,6 +94,19 @@ def test_a_damaged_log_is_passed_over(tmp_path):
         "what\n2026-01-01T10:00:00Z started\n\n2026-13-01T10:00:00Z no\n2026-01-01T10:00:07Z finished\n"
     )
     assert cost_of(tmp_path, [], None, None).rows == [("Making the set", "7.0 s", "")]
+
+
+def test_a_run_that_was_away_before_its_first_checkpoint_was_not_at_work(tmp_path):
+    stamps = ("01T10:00:00Z started", "01T10:00:07Z choosing", "02T10:00:00Z resuming", "03T10:00:00Z resuming",
+              "03T10:00:05Z resumed after step 4", "03T10:00:08Z finished")  # fmt: skip
+    (tmp_path / "log").write_text("\n".join(f"2026-01-{stamp}" for stamp in stamps))
+    assert cost_of(tmp_path, [], None, None).rows == [("Making the set", "15.0 s", "")]
+    assert at_work(tmp_path, [{"seconds": 20.0}, {"seconds": float("inf")}]) == 20
+
+
+def test_stamps_of_two_kinds_are_no_error(tmp_path):
+    (tmp_path / "log").write_text("2026-01-01T10:00:00 started\n2026-01-03T10:00:00Z finished\n")
+    assert cost_of(tmp_path, [{"seconds": float("nan")}], None, None).rows[0][0] == "Making the set"
 
 
 def test_the_lines_cross_where_it_pays():

@@ -47,6 +47,7 @@ def test_a_run_that_is_killed_before_it_is_kept_goes_on_to_the_same(toy, whole, 
     resumed = limbeck.distill("avdd", toy, out=tmp_path / "run", resume=True)
     assert torch.equal(resumed.values["audio"], limbeck.load(whole).stored_as("uint8").values["audio"])
     assert set(limbeck.load(tmp_path / "run").storage.values()) == {"uint8"}
+    assert " resuming\n" in (tmp_path / "run" / "log").read_text()  # without a checkpoint, too
 
 
 def test_it_is_a_run_with_a_hash_of_its_own(whole, tmp_path):

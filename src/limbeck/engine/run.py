@@ -97,6 +97,8 @@ def distill(
                 begin(folder, planned, ranks.size)
             if (done := ranks.tell(lambda: _finished(folder))) is not None:
                 return done
+            if ranks.first and resume:
+                log(folder, "resuming")  # however far it was: what lies before it is no work
             try:
                 return _execute(folder, planned, progress and ranks.first, ranks)
             except LimbeckError:

@@ -64,8 +64,7 @@ def cost_of(
         result, whole: the scores of its set and of the whole data, with the seconds of their students.
     """
     lines = _log(folder / "log")
-    steps = next((float(s) for m in reversed(metrics) if isinstance(s := m.get("seconds"), int | float)), None)
-    logged = _at_work(lines)
+    steps, logged = _of_steps(metrics), _at_work(lines)
     known = [seconds for seconds in (steps, logged) if seconds is not None]
     own, all_data = _student(result), _student(whole)
     if not known and own is None:
@@ -92,9 +91,11 @@ def cost_of(
     )
 
 
-def at_work(folder: Path) -> float | None:
-    """Seconds between the lines of a run's log, but for those before it was taken up again; None without a log."""
-    return _at_work(_log(folder / "log"))
+def at_work(folder: Path, metrics: Sequence[Mapping[str, Any]]) -> float | None:
+    """Seconds that making a run's set took, however often it was killed: of its steps, or between the lines of its log;
+    None where neither was recorded."""
+    known = [s for s in (_of_steps(metrics), _at_work(_log(folder / "log"))) if s is not None]
+    return max(known, default=None)
 
 
 def cost_chart(distilling: float, on_whole: float, on_set: float) -> Plot:
@@ -197,20 +198,26 @@ def _machine(result: Mapping[str, Any]) -> str:
     return f"{settings.get('device', 'a machine that is not named')}{spoken}, torch {settings.get('torch', '?')}"
 
 
+def _of_steps(metrics: Sequence[Mapping[str, Any]]) -> float | None:
+    told = (m.get("seconds") for m in reversed(metrics))
+    return next((float(s) for s in told if isinstance(s, int | float) and 0 <= s < math.inf), None)
+
+
 def _log(path: Path) -> list[str]:
     return path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else []
 
 
 def _at_work(lines: Sequence[str]) -> float | None:
     """Seconds between the lines of a log, but for those before a run was taken up again."""
-    total, before = 0.0, None
+    total, before, last = 0.0, None, ""
     for line in lines:
         stamp, _, text = line.partition(" ")
         try:
-            now = datetime.fromisoformat(stamp)
-        except ValueError:
+            now = datetime.fromisoformat(stamp).astimezone()
+        except (ValueError, OverflowError):
             continue
-        if before is not None and not text.startswith("resum"):
+        back = text.startswith("resumed") and last.startswith("resuming")  # at work since it said so first
+        if before is not None and (back or not text.startswith("resum")):
             total += max(0.0, (now - before).total_seconds())
-        before = now
+        before, last = now, text
     return None if before is None else total

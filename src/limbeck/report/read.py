@@ -11,7 +11,7 @@ from limbeck.errors import FormatError
 from limbeck.files import read_json
 from limbeck.synthetic import SyntheticSet
 
-__all__ = ["Run", "read_run"]
+__all__ = ["Run", "read_metrics", "read_run"]
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ def read_run(folder: Path) -> Run:
         raise FormatError("not a run", where=folder, hint="Give the folder that limbeck distill --out made.")
     synthetic = SyntheticSet.load(folder)
     initial = SyntheticSet.load(folder / "initial") if (folder / "initial").exists() else None
-    metrics = _metrics(folder / "metrics.jsonl")
+    metrics = read_metrics(folder / "metrics.jsonl")
     result = _optional(folder / "result.json")
     whole = (result or {}).get("whole") or _optional(folder / "whole.json")
     missing = []
@@ -87,7 +87,7 @@ def _looks(found: dict[str, Any]) -> list[tuple[float, float]]:
         return []
 
 
-def _metrics(path: Path) -> list[dict[str, Any]]:
+def read_metrics(path: Path) -> list[dict[str, Any]]:
     """The steps in metrics.jsonl. A line cut short by a kill is left out."""
     if not path.exists():
         return []

@@ -112,10 +112,11 @@ def _make(job: Job, state: dict[str, Any]) -> None:
     else:
         _distil(job, dict([job.cell.budget]))
     seconds = time.monotonic() - start
-    if begun:  # its log knows how long it was at work before it was killed
+    if begun:  # its folder knows how long it was at work before it was killed
         from limbeck.report.cost import at_work
+        from limbeck.report.read import read_metrics
 
-        seconds = max(seconds, at_work(job.run) or 0.0)
+        seconds = max(seconds, at_work(job.run, read_metrics(job.run / "metrics.jsonl")) or 0.0)
     state["seconds"]["distil"] = round(seconds, 3)
     write_state(job.folder, state)
 

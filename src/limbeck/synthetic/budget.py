@@ -54,8 +54,6 @@ class Budget:
 
     def check(self, store: PairedStore, factor: int) -> None:
         """Raises DataError where the training split holds fewer real items than the first items are made of."""
-        if self.bytes is not None:
-            return  # as many as fit; that there are some is known when they are weighed
         if self.pairs is not None:
             have, want = len(store.rows("train")), self.pairs * factor**2
             if have < want:
@@ -65,7 +63,7 @@ class Budget:
                     hint="Lower --pairs or --factor.",
                 )
             return
-        want = (self.per_class or 0) * factor**2
+        want = (self.per_class or 0) * factor**2 or 1  # how many more fit in bytes is known when they are weighed
         for label, name in enumerate(store.classes):
             have = len(store.rows("train", label))
             if have < want:
