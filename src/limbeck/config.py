@@ -53,6 +53,8 @@ def read_settings(path: Path, known: Iterable[str]) -> dict[str, Any]:
             found = json.loads(text)
         except ValueError:
             found = yaml.safe_load(text)
+    except FileNotFoundError:
+        raise ConfigError("there is no such file", where=path) from None
     except (OSError, UnicodeDecodeError, RecursionError, yaml.YAMLError) as error:
         raise ConfigError(f"not readable as JSON or YAML ({error})", where=path) from error
     if not isinstance(found, dict) or not all(isinstance(key, str) for key in found):

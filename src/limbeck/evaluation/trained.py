@@ -53,6 +53,10 @@ class Trained:
     protocol: Protocol
     device: torch.device
 
+    def __repr__(self) -> str:
+        rules = f"{self.protocol.name} v{self.protocol.version}"
+        return f"<Trained student of seed {self.seed} by {rules} on {self.synthetic!r}>"
+
     def __call__(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Logits of each modality and "fused": per modality (N, *shape), normalised as the set is -> (N, C).
 

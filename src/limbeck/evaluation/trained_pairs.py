@@ -37,6 +37,10 @@ class TrainedTowers:
     weights: Mapping[str, Weights]
     trial: PairTrial
 
+    def __repr__(self) -> str:
+        rules = self.trial.protocol
+        return f"<TrainedTowers of {' and '.join(self.towers.towers)} by {rules.name} v{rules.version}>"
+
     def __call__(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """By modality of ``batch`` (N, *shape), normalised as the set is -> (N, D) of length one. What else a batch
         holds is not looked at; raises ConfigError where it holds neither modality."""

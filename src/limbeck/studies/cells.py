@@ -143,7 +143,8 @@ def _score(job: Job, keywords: Mapping[str, Any], scoring: str, state: dict[str,
     from limbeck.evaluation.run import evaluate
 
     start = time.monotonic()
-    result = evaluate(job.run, **{"threads": job.threads, **keywords})
+    threads = job.cell.method.settings.get("threads", job.threads)
+    result = evaluate(job.run, **{"threads": threads, **keywords})
     written = json.loads(json.dumps(result))
     state["results"][scoring] = next(
         file.name for file in sorted((job.run / "results").glob("*.json")) if read_json(file) == written

@@ -116,6 +116,12 @@ class SyntheticSet:
     def __len__(self) -> int:
         return len(next(iter(self.values.values())))
 
+    def __repr__(self) -> str:
+        shapes = ", ".join(f"{name} {'x'.join(map(str, m.shape))}" for name, m in self.modalities.items())
+        classes = f", {len(self.classes)} classes" if self.labels is not None else ""
+        made = f", by {self.provenance['method']}" if "method" in self.provenance else ""
+        return f"<SyntheticSet of {len(self)} items: {shapes}{classes}, factor {self.factor}{made}>"
+
     @property
     def storage(self) -> dict[str, str]:
         """By modality "fp32", "fp16" or "uint8": what :meth:`save` writes."""
