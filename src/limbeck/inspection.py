@@ -25,7 +25,8 @@ def inspect(path: Path) -> dict[str, Any]:
         return _run(path)
     if (path / "synthetic.json").exists():
         return {"what": "artifact", **_artifact(path)}
-    raise FormatError("neither a store nor a run nor an artifact", where=path)
+    hint = "A study is looked at run by run: its runs/ holds them." if (path / "study.json").exists() else None
+    raise FormatError("neither a store nor a run nor an artifact", where=path, hint=hint)
 
 
 def _run(path: Path) -> dict[str, Any]:

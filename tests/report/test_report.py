@@ -27,7 +27,7 @@ def test_scores_settings_losses_and_how_to_load(page):
     text = " ".join(page.text.split())
     for part in (
         "71.8 ± 0.5",
-        "71.1 – 72.4",
+        "71.1 to 72.4",
         "99.4 ± 0.3",
         "n = 3",
         "recognition-avdd v1",

@@ -21,11 +21,13 @@ class Launch:
     Args:
         rank: which of them, over all machines.
         local: which of those on this machine, and so which GPU is its own.
+        here: how many are on this machine; without a launcher that says it, as many as are known of.
     """
 
     rank: int
     size: int
     local: int
+    here: int
 
 
 def launched() -> Launch | None:
@@ -36,13 +38,14 @@ def launched() -> Launch | None:
     try:
         rank, size = int(told["RANK"] or ""), int(told["WORLD_SIZE"] or "")
         local = int(os.environ.get("LOCAL_RANK", rank))
+        here = int(os.environ.get("LOCAL_WORLD_SIZE", local + 1))
     except ValueError as error:
         raise ConfigError(
             f"RANK {told['RANK']!r}, WORLD_SIZE {told['WORLD_SIZE']!r} are no numbers",
             where="environment",
             hint="Start with torchrun, or unset them.",
         ) from error
-    return Launch(rank, size, local) if size > 1 else None
+    return Launch(rank, size, local, here) if size > 1 else None
 
 
 def refuse_many(verb: str) -> None:

@@ -195,12 +195,15 @@ def _step(folder: Path, planned: Plan, synthetic: SyntheticSet, progress: bool, 
                 )  # fmt: skip
 
         def look(step: int, *, last: bool = False) -> None:
-            if best is not None and (last or step % settings.validate_every == 0):
+            if settings.validate == "none" or not (last or step % settings.validate_every == 0):
+                return
+            if best is not None:
                 began = time.monotonic()
                 better = best.look(step, _now(synthetic, loop))
                 metrics.waited(time.monotonic() - began)
                 if better:  # on a GPU steps that are taken again may end elsewhere, and the set before is gone
                     keep()
+            ranks.wait()  # here, where rank 0 may take as long as it likes
 
         def done() -> bool:
             """Whether the split has said that it is enough."""

@@ -77,11 +77,13 @@ def _own_device(launch: Launch, name: str) -> torch.device:
         )
     if name == "cpu" or not torch.cuda.is_available():
         return torch.device("cpu")
-    if launch.local >= torch.cuda.device_count():
-        raise ConfigError(
-            f"there are {torch.cuda.device_count()} GPUs for {launch.local + 1} ranks or more on this machine",
+    if max(launch.here, launch.local + 1) > (count := torch.cuda.device_count()):
+        error = ConfigError(
+            f"there are {count} GPUs for {launch.here} ranks on this machine",
             hint="Start one rank a GPU (--nproc-per-node), or use --device cpu.",
         )
+        error.said = launch.local + 1 < launch.here  # type: ignore[attr-defined]  # rank 0 may be elsewhere
+        raise error
     torch.cuda.set_device(launch.local)
     return torch.device("cuda")
 

@@ -38,8 +38,7 @@ class TrainedTowers:
     trial: PairTrial
 
     def __repr__(self) -> str:
-        rules = self.trial.protocol
-        return f"<TrainedTowers of {' and '.join(self.towers.towers)} by {rules.name} v{rules.version}>"
+        return f"<TrainedTowers of {' and '.join(self.towers.towers)} by {self.trial.protocol}>"
 
     def __call__(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """By modality of ``batch`` (N, *shape), normalised as the set is -> (N, D) of length one. What else a batch

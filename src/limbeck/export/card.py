@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
 from limbeck import __version__
@@ -43,7 +43,7 @@ def write_card(synthetic: SyntheticSet, folder: Path, to: str, run: Path | None 
         loader=FileSystemLoader(HERE), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
         keep_trailing_newline=True, autoescape=False,
     )  # fmt: skip
-    pages.filters["words"] = _words
+    pages.filters |= {"words": _words, "code": _code, "fenced": _fenced}
     text = pages.get_template("card.md.j2").render(**_content(synthetic, folder, to, run))
     (folder / "README.md").write_text(text, encoding="utf-8")
 
@@ -53,9 +53,9 @@ def _content(synthetic: SyntheticSet, folder: Path, to: str, run: Path | None) -
     told = made.get("data")
     data: Mapping[str, Any] = told if isinstance(told, Mapping) else {}
     source, store = source_of(data)
-    name = str(made.get("method") or "unknown")
+    name = _line(made.get("method") or "unknown")
     method = methods().get(name)
-    data_name = str(data.get("name") or "an unnamed set")
+    data_name = _line(data.get("name") or "an unnamed set")
     decoded = len(synthetic) * synthetic.factor**2
     items = f"{len(synthetic):,} item{'s' if len(synthetic) != 1 else ''}"
     return {
@@ -180,7 +180,8 @@ def _settings(settings: object) -> str:
     import yaml
 
     known = settings if isinstance(settings, Mapping) else {}
-    return str(yaml.safe_dump({k: v for k, v in known.items() if k not in NOT_SETTINGS}, sort_keys=False))
+    told = {k: _public(v) for k, v in known.items() if k not in NOT_SETTINGS}
+    return str(yaml.safe_dump(told, sort_keys=False))
 
 
 def _encoders(synthetic: SyntheticSet, store: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -200,7 +201,15 @@ def _encoders(synthetic: SyntheticSet, store: Mapping[str, Any]) -> list[tuple[s
             captions = str(settings.get("captions", "stored"))
             name = modality.embedding if captions == "stored" else captions
             found[name] = f"the encoder of captions; {UNKNOWN}"
-    return list(found.items())
+    return [(_public(name), licence) for name, licence in found.items()]
+
+
+def _public(value: Any) -> Any:
+    """Of a folder on somebody's machine only the last part of its name."""
+    if isinstance(value, Mapping):
+        return {key: _public(each) for key, each in value.items()}
+    whole = isinstance(value, str) and (PurePosixPath(value).is_absolute() or PureWindowsPath(value).is_absolute())
+    return PureWindowsPath(value).name if whole else value
 
 
 def _limits(synthetic: SyntheticSet, to: str) -> list[str]:
@@ -234,4 +243,19 @@ def _cite(name: str, method: type[Method] | None) -> str:
 
 def _words(text: object) -> str:
     """On one line, and with nothing that Markdown or HTML would take for its own."""
-    return re.sub(r"([\\`*_\[\]<>|])", r"\\\1", " ".join(str(text).split()))
+    return re.sub(r"([\\`*_\[\]<>|])", r"\\\1", _line(text))
+
+
+def _code(text: object) -> str:
+    """On one line, between two backticks."""
+    return f"`{_line(text).replace('`', chr(39))}`"
+
+
+def _fenced(text: str) -> str:
+    """YAML between two fences, longer than any inside."""
+    fence = "`" * max(3, 1 + max(map(len, re.findall("`+", text)), default=0))
+    return f"{fence}yaml\n{text}{fence}"
+
+
+def _line(text: object) -> str:
+    return " ".join(str(text).split())

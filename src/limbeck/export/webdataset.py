@@ -53,7 +53,7 @@ def _sample(item: Item, synthetic: SyntheticSet, names: dict[str, str]) -> dict[
         sample["cls"] = str(item.label).encode()
     if item.captions is not None:
         about["captions"] = list(item.captions)
-        sample["txt"] = "\n".join(item.captions).encode()
+        sample["txt"] = "\n".join(" ".join(words.splitlines()) for words in item.captions).encode()
     sample["json"] = json.dumps(about, ensure_ascii=False).encode()
     return sample
 

@@ -57,6 +57,11 @@ class Table:
         """What the headline is."""
         return f"{self.headline.metric} accuracy" if self.measure == ACCURACY else self.headline.metric
 
+    @property
+    def asked(self) -> bool:
+        """Whether the metrics are of queries, and not of what students look at."""
+        return self.measure != ACCURACY
+
 
 @dataclass(frozen=True)
 class Confusion:

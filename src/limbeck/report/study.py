@@ -81,7 +81,7 @@ def _content(study: Study, path: Path) -> dict[str, Any]:
         "costs": _costs(study, budgets),
         "source": study.source,
         "shell_name": shlex.quote(folder),
-        "example": f"{folder}/{done[0].run}" if done else "",
+        "example": f"{folder}/{_best(done, panels).run}" if done else "",
     }
 
 
@@ -110,6 +110,12 @@ def _facts(study: Study, panels: Sequence[Panel]) -> list[tuple[str, str, str]]:
         count, unit = duration(sum(told)).split()
         facts.append((count, unit, "of work, all runs together"))
     return facts
+
+
+def _best(done: Sequence[StudyCell], panels: Sequence[Panel]) -> StudyCell:
+    """A run of the row that the first tile names; the first run where none has its name."""
+    row = panels[0].best if panels else None
+    return next((cell for cell in done if row and (cell.label, cell.budget) == (row.label, row.budget)), done[0])
 
 
 def _costs(study: Study, budgets: Sequence[str]) -> list[Cost]:

@@ -32,12 +32,15 @@ def store_of(synthetic: SyntheticSet, data: str | Path | PairedStore | None = No
     if not path:
         raise DataError("the set does not say what it was made from", hint="Say where its data is with --data.")
     if path not in EMBEDDED and not Path(path).exists():
-        raise DataError(f"the data this set was made from is not here ({path!r})", hint="Say where with --data.")
+        raise DataError(
+            f"the data this set was made from is not here ({path!r})",
+            hint="Go where that path leads to it, or say where it is with --data, where a command takes that.",
+        )
     store = open_data(path)
     if store.data_hash != told.get("hash"):
         raise DataError(
             "the data has changed since the set was made from it",
             where=store.path,
-            hint="Say --data to use it all the same.",
+            hint="Say --data to use it all the same, where a command takes that.",
         )
     return store
