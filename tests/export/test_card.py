@@ -132,3 +132,21 @@ def test_readers_are_known_by_their_stores(toy, shared_data, tmp_path):
     source, found = source_of({"path": str(store.path), "hash": store.data_hash, "name": "mine"})
     assert "non-commercial" in source.licence
     assert found["reader"] == "flickr8k"
+
+
+def test_hostile_provenance_stays_inside_its_place_and_folders_are_not_named(tmp_path):
+    private, fence = "/home/somebody/secret", "```\n<script>alert(1)</script>\n```"
+    made = {
+        "method": "m`\n---\nlicense: mit", "steps_done": 1, "settings": {"captions": f"{private}/words", "own": fence},
+        "data": {"name": "x\n---\nlicense: mit", "path": private, "hash": "`<script>\n# head"},
+    }  # fmt: skip
+    synthetic = dataclasses.replace(paired(), provenance=made)
+    synthetic.modalities["text"] = dataclasses.replace(synthetic.modalities["text"], embedding="words-1")
+    front, body = card(export(synthetic, tmp_path / "out"))
+    assert front["license"] == "unknown"
+    assert front["pretty_name"] == "x --- license: mit, distilled by m` --- license: mit"
+    assert private not in body
+    assert "- `words`: the encoder of captions" in body
+    assert "`'<script> # head`" in body
+    (settings,) = re.findall(r"^````yaml\n(.*?)^````$", body, re.DOTALL | re.MULTILINE)
+    assert yaml.safe_load(settings) == {"captions": "words", "own": fence}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 import tarfile
@@ -84,3 +85,10 @@ def test_without_the_package(tmp_path, monkeypatch):
     with pytest.raises(MissingDependencyError, match=r"limbeck\[webdataset\]"):
         export(heard(), tmp_path / "out", to="webdataset")
     assert not list(tmp_path.iterdir())
+
+
+def test_a_caption_is_one_line(tmp_path):
+    synthetic = dataclasses.replace(paired(), captions=[(("one\ntwo", "three"),), (("four",),), ((),)])
+    first, *_ = samples(export(synthetic, tmp_path / "out", to="webdataset"))
+    assert first["txt"] == "one two\nthree"
+    assert first["json"]["captions"] == ["one\ntwo", "three"]

@@ -50,7 +50,10 @@ def test_who_works_is_checked_first(asked, words):
 
 
 def test_threads_share_the_machine(monkeypatch):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     monkeypatch.setattr("limbeck.studies.local.cores", lambda: 16)
     assert [Hands(workers=w).threads(24) for w in (1, 3, 32)] == [16, 5, 1]
     assert Hands().threads(24) == 2  # eight workers
     assert Hands(executor="ray").threads(24) == 1
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    assert [Hands(workers=w).threads(24) for w in (1, 3, 32)] == [3, 3, 1]

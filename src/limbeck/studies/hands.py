@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -35,10 +36,15 @@ class Hands:
             raise ConfigError("only a Ray cluster has an address", where="--address", hint="Say --executor ray.")
 
     def threads(self, cells: int) -> int:
-        """Of a cell's computation, where its settings say nothing of them."""
+        """Of a cell's computation, where its settings say nothing of them: a core's share, or as many as
+        OMP_NUM_THREADS allows."""
         from limbeck.studies.local import cores, default_workers
 
-        return 1 if self.executor == "ray" else max(1, cores() // (self.workers or default_workers(cells)))
+        if self.executor == "ray":
+            return 1
+        told = os.environ.get("OMP_NUM_THREADS", "")
+        most = int(told) if told.isdecimal() and int(told) > 0 else cores()
+        return max(1, min(most, cores() // (self.workers or default_workers(cells))))
 
     def pool(self, study: Study, threads: int, cells: int) -> Local | Cluster:
         """What ``cells`` of the study's cells can be handed to."""
