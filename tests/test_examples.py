@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import importlib.util
 import json
 import subprocess
@@ -12,6 +13,7 @@ import pytest
 import torch
 
 import limbeck
+from limbeck.errors import ResumeError
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 QUICK = ["--threads", "1", "--kernels", "literal"]
@@ -78,6 +80,15 @@ def test_what_a_search_says_of_its_numbers():
     assert found["pays_after"] == pytest.approx(1.5)  # 6 s, of which each candidate gives 4 back
     slower = search.compared([row("a", 1, 1), {**row("b", 2, 2), "whole": {"mean": 2, "seconds": -9}}], 6.0, 2)
     assert slower["pays_after"] is None
+
+
+def test_a_search_takes_no_other_runs_set_for_its_own(tmp_path):
+    search = loaded("architecture_search/search.py", "example_search")
+    asked = {"method": "random", "data": "toy", "per_class": 1, "steps": None, "threads": 1, "kernels": "literal"}
+    seconds = search.distilled(tmp_path / "set", argparse.Namespace(**asked, seed=0))
+    assert search.distilled(tmp_path / "set", argparse.Namespace(**asked, seed=0)) == seconds
+    with pytest.raises(ResumeError, match="seed 0 -> 1"):
+        search.distilled(tmp_path / "set", argparse.Namespace(**asked, seed=1))
 
 
 # -- the new method ----------------------------------------------------------------------------------------------------

@@ -76,3 +76,12 @@ def test_sweeping_brings_back_what_a_kill_left_beside_its_place(tmp_path):
 def test_a_refusal_of_the_system_names_the_place(tmp_path):
     with pytest.raises(ConfigError, match="some place: cannot be written"), writing_to(Path("some place")):
         (tmp_path / "nothing" / "file").write_text("x")
+
+
+@pytest.mark.parametrize("name", [".", "", "..", "../here"])
+def test_the_folder_one_is_in_is_not_replaced(tmp_path, monkeypatch, name):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    with pytest.raises(ConfigError, match="the folder you are in"), new_folder(Path(name)):
+        pass
+    assert [path.name for path in tmp_path.rglob("*")] == ["here"]

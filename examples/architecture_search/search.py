@@ -39,13 +39,13 @@ def main() -> None:
 
 def distilled(run: Path, options: argparse.Namespace) -> float:
     """Make the set, where it is not there yet. Returns the seconds it took (of a run that was cut, those after it)."""
-    kept = run.with_name("seconds_distilling")
+    kept, started = run.with_name("seconds_distilling"), time.perf_counter()
+    steps = {} if options.steps is None else {"steps": options.steps}
+    limbeck.distill(  # of a finished run it gives back the set, and it refuses other settings than the run's
+        options.method, options.data, per_class=options.per_class, out=run, seed=options.seed, threads=options.threads,
+        kernels=options.kernels, resume=run.exists(), **steps,
+    )  # fmt: skip
     if not kept.exists():
-        started = time.perf_counter()
-        limbeck.distill(
-            options.method, options.data, per_class=options.per_class, out=run, seed=options.seed,
-            steps=options.steps, threads=options.threads, kernels=options.kernels, resume=run.exists(),
-        )  # fmt: skip
         kept.write_text(str(time.perf_counter() - started))
     return float(kept.read_text())
 

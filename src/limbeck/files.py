@@ -80,7 +80,10 @@ def new_folder(path: Path) -> Iterator[Path]:
 
     Whatever fails, and wherever, ``path`` is the old folder or the new one; a kill between the two renames leaves the
     old one beside it, where :func:`sweep` finds it.
+
+    Raises ConfigError where this process, and a shell that started it, would be left in a folder that is gone.
     """
+    _refuse_here(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     previous = path.with_name(f".{path.name}.{os.getpid()}.old")
@@ -97,6 +100,12 @@ def new_folder(path: Path) -> Iterator[Path]:
             _settle(previous, path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _refuse_here(path: Path) -> None:
+    with contextlib.suppress(FileNotFoundError):  # it is gone already
+        if Path.cwd().is_relative_to(path.resolve()):
+            raise ConfigError("is the folder you are in, or holds it", where=path, hint="Name another place.")
 
 
 def _settle(previous: Path, path: Path) -> None:

@@ -22,7 +22,7 @@ class Noted:
     def __init__(self) -> None:
         self.seen: list[str] = []
 
-    def sum_(self, tensor: torch.Tensor) -> None:
+    def sum_(self, _: torch.Tensor) -> None:
         self.seen.append("briefly")
 
     from_first_ = sum_
@@ -52,7 +52,7 @@ def test_a_look_at_the_validation_split_may_take_hours(tmp_path, monkeypatch):
         return {"Mean": 1.0}
 
     monkeypatch.setattr(run_module, "together", one)
-    monkeypatch.setattr(run_module, "judge_for", lambda planned, *, progress: judge)
+    monkeypatch.setattr(run_module, "judge_for", lambda *_, **__: judge)
     limbeck.distill(
         "mdm", paired_store(tmp_path / "store"), out=tmp_path / "run", pairs=4, tower="convnet", pretrained="none",
         captions="hashing", channels=8, threads=1, device="cpu", kernels="literal", real_batch=8, steps=3,
