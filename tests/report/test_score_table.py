@@ -108,3 +108,17 @@ def test_a_rank_is_no_percentage(tmp_path):
     assert "10 for Sound → Picture R@1, 7 for Sound → Picture MedR" in text
     assert "accuracy" not in text.partition("Scores")[0]
     assert sum(name == "class" and value == "fill" for _, name, value in page.attributes) == 2
+
+
+def test_what_else_a_set_was_scored_by(tmp_path):
+    folder = make_run(tmp_path / "run", synthetic_set(), result=RESULT)
+    (folder / "results").mkdir(exist_ok=True)
+    (folder / "results" / "last.json").write_text(json.dumps(RESULT))
+    assert "What else this set was scored by" not in read(write_report(folder)).text
+    other = {**RESULT, "protocol": "recognition-avdd-code", "mean": {"image": 12.5, "fused": 34.5}}
+    (folder / "results" / "other.json").write_text(json.dumps(other))
+    page = read(write_report(folder))
+    assert "What else this set was scored by" in page.text
+    assert "recognition-avdd-code v1" in page.text
+    assert "34.5 ± 0.5 %" in page.text
+    assert "12.5" not in page.text  # of each, the number that stands for it

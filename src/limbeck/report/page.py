@@ -106,6 +106,7 @@ def _content(run: Run) -> dict[str, Any]:
         "name": run.folder.resolve().name,
         "facts": facts(run),
         "scores": scores,
+        "other_scores": [t for o in run.others if (t := score_table(o, None, len(synthetic.classes))) is not None],
         "grid": recall_grid(scores),
         "cost": cost_of(run.folder, run.metrics, run.result, run.whole),
         "budgets": budgets_of(run.folder, measure=f"{scores.lead}, %") if scores else None,

@@ -25,6 +25,7 @@ class Run:
         metrics: one mapping a step: ``step``, ``loss``, ``terms``, and ``seconds`` (None where not recorded).
         looks: (step, score) of the validation split, where it chose the step to keep.
         result: ``result.json``, and ``whole`` the score of the whole data beside it.
+        others: what else the set was scored by, from ``results``.
         missing: sentences on what is not there.
     """
 
@@ -37,6 +38,7 @@ class Run:
     looks: list[tuple[float, float]] = field(default_factory=list)
     result: dict[str, Any] | None = None
     whole: dict[str, Any] | None = None
+    others: list[dict[str, Any]] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
 
 
@@ -71,6 +73,7 @@ def read_run(folder: Path) -> Run:
         looks=_looks(_optional(folder / "validation.json") or {}),
         result=result,
         whole=whole,
+        others=[found for file in sorted((folder / "results").glob("*.json")) if (found := read_json(file)) != result],
         missing=missing,
     )
 
