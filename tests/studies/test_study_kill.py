@@ -23,7 +23,13 @@ def started(tiny: dict, out: Path, *more: str) -> subprocess.Popen:
     file = out.with_suffix(".json")
     file.write_text(json.dumps(tiny))
     command = [sys.executable, "-m", "limbeck", "study", str(file), "--out", str(out), *more]
-    return subprocess.Popen(command, start_new_session=True, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        command,
+        start_new_session=True,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # ignored where tests run in the background
+    )
 
 
 def done(out: Path) -> list[str]:
