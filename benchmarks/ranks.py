@@ -59,6 +59,7 @@ def measure(options: argparse.Namespace, ranks: Ranks, folder: Path) -> dict[str
     cache = folder / "cache" if options.cached else None
     torch.set_num_threads(1)
     planned = settled_by(ranks, lambda: plan(options.method, options.data, settings=settings), None, resume=False)
+    planned.numerics.apply()  # as a run does
     shared = loop_of(planned, ranks, cache)
     alone = (
         loop_of(plan(options.method, options.data, settings=settings), Ranks.alone(), cache) if ranks.first else None
