@@ -17,7 +17,7 @@ def cell(name: str, made_of: str | None = None) -> Cell:
 
 
 def test_what_is_made_of_a_cell_waits_for_it():
-    queue = Queue([cell("a"), cell("a-uint8", "a"), cell("b")], (), ())
+    queue = Queue([cell("a"), cell("a-uint8", "a"), cell("b")], ())
     assert [found.name for found in (queue.take(), queue.take())] == ["a", "b"]
     assert queue.take() is None
     queue.settle("a", failed=False)
@@ -27,7 +27,7 @@ def test_what_is_made_of_a_cell_waits_for_it():
 
 def test_what_is_made_of_a_failed_cell_fails_down_to_the_last():
     cells = [cell("a"), cell("a-uint8", "a"), cell("control", "a-uint8"), cell("b")]
-    queue = Queue(cells, {"b"}, ())
+    queue = Queue(cells, {"b"})
     assert not queue.orphans()
     queue.settle(queue.take().name, failed=True)
     assert [found.name for found in queue.orphans()] == ["a-uint8", "control"]

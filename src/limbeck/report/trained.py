@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from limbeck.data import cache_root
+from limbeck.evaluation.pair_settings import FRESH
 from limbeck.progress import Progress
 from limbeck.rng import key
 
@@ -28,8 +29,6 @@ WARM, FEW, BATCH = 2, 4, 32
 """Items of the three steps that tell how long a training will take; the first alone is slower than it will be."""
 SHOWN = 900
 """Items a modality that pass an encoder for one page, about."""
-FRESH = "random"
-"""What runs are said to look through that name no encoder."""
 
 
 @dataclass(frozen=True)

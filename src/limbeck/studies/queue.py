@@ -15,13 +15,13 @@ class Queue:
     Args:
         cells: all of them, in the order in which they are to be done.
         done: names of those that are finished.
-        failed: names of those that cannot be done.
     """
 
-    def __init__(self, cells: Iterable[Cell], done: Collection[str], failed: Collection[str]) -> None:
+    def __init__(self, cells: Iterable[Cell], done: Collection[str]) -> None:
         self.cells = {cell.name: cell for cell in cells}
-        self.done, self.failed = set(done), set(failed)
-        self.waiting = [cell for name, cell in self.cells.items() if name not in self.done | self.failed]
+        self.done: set[str] = set(done)
+        self.failed: set[str] = set()
+        self.waiting = [cell for name, cell in self.cells.items() if name not in self.done]
 
     def take(self) -> Cell | None:
         """The next that can be worked on now, no longer waiting; None where there is none."""

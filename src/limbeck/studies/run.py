@@ -93,7 +93,7 @@ def _work(
     folder: Path, read: Study, hands: Hands, threads: int, refused: Mapping[str, LimbeckError], said: _Voice
 ) -> None:
     """Every cell that is not finished; those that are refused fail at once."""
-    queue = Queue(read.cells(), {cell.name for cell in read.cells() if finished(folder, read, cell)}, ())
+    queue = Queue(read.cells(), {cell.name for cell in read.cells() if finished(folder, read, cell)})
     every, before = len(queue.cells), len(queue.done)
     said(f"{every} cells: {before} done, {len(queue.waiting)} to do")
 
